@@ -1,0 +1,145 @@
+"""The Call seam: all that a dialogue may do with a caller.
+
+A dialogue is a coroutine that talks to a :class:`Call`. It knows nothing of SIP, RTP, WAV files or the
+clock; whoever implements the seam (``ivr_sim.legs``) turns phrases into sound, and sound into entries.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+from ivr_sim.errors import IvrSimError
+from ivr_sim.journal import CallJournal
+
+__all__ = ["Call", "CallerHungUp", "Ended", "Entry", "Param", "Phrase", "Typed", "phrase"]
+
+Param = str | int | Decimal
+Ended = Literal["terminator", "complete", "timeout", "silence"]
+
+
+class CallerHungUp(IvrSimError):
+    """The caller has gone; raised only from a Call's own awaits, never into other awaits."""
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What is to be said, by name and parameters: the catalogue makes its text, the library its sound.
+
+    ``params`` never holds anything secret: names and parameters are written to the journal as they are.
+    """
+
+    name: str
+    params: Mapping[str, Param] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(sorted((k, str(v)) for k, v in self.params.items()))))
+
+
+def phrase(name: str, **params: Param) -> Phrase:
+    """Name a phrase: ``phrase("amount", amount=Decimal("200.00"))``."""
+    return Phrase(name, MappingProxyType(dict(params)))
+
+
+class Typed:
+    """Digits that a caller typed and that count as secret until somebody says otherwise.
+
+    ``str``, ``repr``, ``format`` and pickling give nothing away; comparison takes constant time.
+    :meth:`reveal` is the one way to the digits.
+    """
+
+    __slots__ = ("__digits",)
+
+    def __init__(self, digits: str) -> None:
+        self.__digits = digits
+
+    def reveal(self) -> str:
+        """The digits themselves."""
+        return self.__digits
+
+    def __len__(self) -> int:
+        return len(self.__digits)
+
+    def __bool__(self) -> bool:
+        return bool(self.__digits)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Typed):
+            return NotImplemented
+        return hmac.compare_digest(self.__digits.encode(), other.reveal().encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a hash of so few digits would give them away
+
+    def __repr__(self) -> str:
+        return f"Typed(<{len(self.__digits)} digits>)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce__(self) -> str:
+        raise TypeError("typed digits are not pickled")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What ``collect`` got: the digits (without terminator), how the entry ended, and who may see it.
+
+    ended: ``terminator`` (the caller pressed it), ``complete`` (the entry's own rule or length),
+    ``timeout`` (digits, then too long a pause), ``silence`` (no digit at all in time).
+    """
+
+    typed: Typed
+    ended: Ended
+    on_publish: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def publish(self) -> str:
+        """The digits of an entry now known not to be secret: its tones stay audible in the recording."""
+        self.on_publish()
+        return self.typed.reveal()
+
+
+class Call(Protocol):
+    """One caller, as the dialogue sees it."""
+
+    @property
+    def journal(self) -> CallJournal:
+        """Where this call's events go."""
+        ...
+
+    async def say(self, *phrases: Phrase, interruptible: bool = True) -> None:
+        """Say the phrases; return when said, or at once when the caller barges in. Raises CallerHungUp."""
+        ...
+
+    async def collect(
+        self,
+        *phrases: Phrase,
+        max_digits: int,
+        complete: Callable[[str], bool] | None = None,
+        terminator: str = "#",
+        restart: str = "*",
+        first_digit_timeout: float,
+        digit_timeout: float,
+    ) -> Entry:
+        """Say the phrases and take one entry.
+
+        ``complete`` says of the digits so far whether the entry is whole (default: ``max_digits`` are
+        there); a terminator pressed right after a complete entry is swallowed. Digits beyond
+        ``max_digits`` are counted, up to one more, so that the dialogue can tell "too long". Times in
+        seconds, counted from the end of the prompt or of the last key. Every entry is secret until its
+        ``publish`` is called. Raises CallerHungUp.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Forget what was typed ahead; its tones count as secret."""
+        ...
+
+    async def hang_up(self) -> None:
+        """End the call from our side."""
+        ...

@@ -1,0 +1,255 @@
+"""The journal: every observable thing of a call is one frozen event.
+
+Console, reports, scenarios and tests read events; nothing else is scraped. As JSON lines they are a
+versioned contract: fields may be added, never renamed. No event holds a digit that a caller typed, but
+``EntryAccepted.value`` of an entry that is not secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import IO, Any, Literal
+
+import structlog
+
+__all__ = [
+    "AuthorizerReplied",
+    "CallAnswered",
+    "CallEnded",
+    "CallFailed",
+    "CallJournal",
+    "CallOffered",
+    "ChargeSent",
+    "ChargeSettled",
+    "EntryAccepted",
+    "EntryRefused",
+    "Event",
+    "Journal",
+    "JsonLines",
+    "KeyPressed",
+    "PromptEnded",
+    "PromptStarted",
+    "Record",
+    "RecordingWritten",
+]
+
+VERSION = 1
+log = structlog.get_logger(__name__)
+
+AuthorizerCause = Literal[
+    "ok", "refused", "dns", "connect", "tls", "timeout", "status", "not_json", "bad_fields"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened. A trailing underscore in a field's name is dropped in JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOffered(Event):
+    """Somebody calls: ``from_`` and ``to`` as dialled, ``leg`` is sip or recording."""
+
+    from_: str
+    to: str
+    leg: str
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallAnswered(Event):
+    """The line answered; its clock starts here. ``key_methods``: rfc4733, info, inband."""
+
+    codec: str
+    key_methods: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFailed(Event):
+    """The call ended before an answer: no outcome, a SIP status and its reason."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptStarted(Event):
+    """A phrase begins to sound; ``params`` as texts, never secret."""
+
+    name: str
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptEnded(Event):
+    """A phrase ended: said whole (``cut_by`` null), or cut by a key or a hang-up."""
+
+    name: str
+    cut_by: Literal["key", "hangup"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPressed(Event):
+    """A key was pressed and let go; ``start`` in seconds since the answer. Never which key."""
+
+    method: Literal["rfc4733", "info", "inband"]
+    start: float
+    duration_ms: int
+    level_dbm0: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryAccepted(Event):
+    """An entry was valid; ``value`` only if it is not secret."""
+
+    field: str
+    length: int
+    value: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryRefused(Event):
+    """An entry was not valid; ``reason`` such as silence, too_short, luhn, expired."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizerReplied(Event):
+    """The merchant's service was asked; ``cause`` names success, refusal or the way it failed."""
+
+    cause: AuthorizerCause
+    status: int | None
+    ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeSent(Event):
+    """A charge leaves for Openpay."""
+
+    attempt: str
+    order_id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeSettled(Event):
+    """What came of a charge: approved, declined, already_paid, unknown, failed."""
+
+    attempt: str
+    result: str
+    charge_id: str | None
+    error_code: int | None
+    ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallEnded(Event):
+    """The call is over: its outcome, the cause in one word, and who ended it (ivr or caller)."""
+
+    outcome: str
+    cause: str | None
+    by: Literal["ivr", "caller"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingWritten(Event):
+    """Where the masked stereo recording of the call lies."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event with its place: sequence number, call, seconds since the answer, and UTC time."""
+
+    seq: int
+    call: str | None
+    t: float | None
+    at: datetime
+    event: Event
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as the journal's JSON object."""
+        head: dict[str, Any] = {
+            "v": VERSION,
+            "seq": self.seq,
+            "call": self.call,
+            "t": None if self.t is None else round(self.t, 3),
+            "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "event": type(self.event).__name__,
+        }
+        for f in fields(self.event):
+            head[f.name.rstrip("_")] = _plain(getattr(self.event, f.name))
+        return head
+
+
+def _plain(value: object) -> object:
+    """JSON's types only; money as a string, never a float."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"no JSON form for {type(value).__name__} in the journal")
+
+
+class Journal:
+    """Numbers events and hands them to its readers, in order.
+
+    now: the wall clock, aware of its zone. A reader that raises is logged and does not stop the others:
+    a call never fails because somebody who watches it does.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._seq = 0
+        self._readers: list[Callable[[Record], None]] = []
+
+    def subscribe(self, reader: Callable[[Record], None]) -> Callable[[], None]:
+        """Call ``reader`` with each record from now on; returns the way to stop that."""
+        self._readers.append(reader)
+        return lambda: self._readers.remove(reader) if reader in self._readers else None
+
+    def emit(self, event: Event, *, call: str | None = None, t: float | None = None) -> Record:
+        """Write one event down."""
+        self._seq += 1
+        record = Record(self._seq, call, t, self._now(), event)
+        for reader in tuple(self._readers):
+            try:
+                reader(record)
+            except Exception:
+                log.exception("a reader of the journal failed", event_name=type(event).__name__)
+        return record
+
+
+class CallJournal:
+    """The journal as one call writes it: the call's name and clock are filled in."""
+
+    def __init__(self, journal: Journal, call: str, clock: Callable[[], float | None]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self.call = call
+
+    def emit(self, event: Event) -> None:
+        """Write one event of this call down, at the call's own time."""
+        self._journal.emit(event, call=self.call, t=self._clock())
+
+
+class JsonLines:
+    """A reader that writes each record as one JSON line, flushed, to a text stream."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __call__(self, record: Record) -> None:
+        self._stream.write(json.dumps(record.as_json(), ensure_ascii=False) + "\n")
+        self._stream.flush()
