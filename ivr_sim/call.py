@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import CallJournal
 
-__all__ = ["Call", "CallerHungUp", "Ended", "Entry", "Param", "Phrase", "Typed", "phrase"]
+__all__ = ["Call", "CallTooLong", "CallerHungUp", "Ended", "Entry", "Param", "Phrase", "Typed", "phrase"]
 
 Param = str | int | Decimal
 Ended = Literal["terminator", "complete", "timeout", "silence"]
@@ -24,6 +24,10 @@ Ended = Literal["terminator", "complete", "timeout", "silence"]
 
 class CallerHungUp(IvrSimError):
     """The caller has gone; raised only from a Call's own awaits, never into other awaits."""
+
+
+class CallTooLong(IvrSimError):
+    """The call reached its time limit; raised once, from a Call's own awaits, so that we may say so."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Call(Protocol):
         ...
 
     def flush(self) -> None:
-        """Forget what was typed ahead; its tones count as secret."""
+        """Forget what was typed ahead, and all that is typed until the next prompt starts."""
         ...
 
     async def hang_up(self) -> None:

@@ -1,0 +1,177 @@
+"""Paying by telephone, as the guide's steps (guide, "Authorize IVR Charge with payment key").
+
+``take_payment`` is the whole conversation; every ending is mapped to an outcome there and nowhere else.
+No await that a caller can interrupt encloses a charge: a charge under way is awaited to its end and
+gives the call its outcome, whether or not somebody is still there to hear it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import count
+
+from ivr_sim.call import Call, CallerHungUp, CallTooLong, phrase
+from ivr_sim.cards import Card
+from ivr_sim.dialogue.entry import ask, card_number, choice, expiry, payment_key, security_code
+from ivr_sim.dialogue.services import (
+    AcquirerFailed,
+    AlreadyPaid,
+    Approved,
+    AuthorizerFailed,
+    Charged,
+    Declined,
+    Payable,
+    Unknown,
+)
+from ivr_sim.dialogue.shop import Ending, Outcome, Over, Shop
+from ivr_sim.journal import AuthorizerReplied, ChargeSent, ChargeSettled
+
+__all__ = ["take_payment"]
+
+
+async def take_payment(call: Call, shop: Shop) -> Ending:
+    """Hold the conversation and end the call. Returns how it ended; raises nothing on purpose."""
+    try:
+        ending = await _pay(call, shop)
+    except Over as over:
+        ending = over.ending
+        with suppress(CallerHungUp, CallTooLong):
+            await call.say(*over.farewell, interruptible=False)
+    except CallTooLong:
+        ending = Ending(Outcome.NO_INPUT, "time_limit")
+        with suppress(CallerHungUp):
+            await call.say(phrase("time_limit"), phrase("goodbye"), interruptible=False)
+    except CallerHungUp:
+        ending = Ending(Outcome.ABANDONED, "hung_up")
+    await call.hang_up()
+    return ending
+
+
+async def _pay(call: Call, shop: Shop) -> Ending:
+    await call.say(phrase("welcome", merchant=shop.name))
+    payable = await _find_payable(call, shop)  # steps 1 to 3
+    await _confirm_amount(call, shop, payable)  # steps 4 and 5
+    for cards in count(1):
+        card = await _take_card(call, shop)  # step 5
+        ending, result = await _charge(call, shop, payable, card)  # steps 6 and 7
+        del card  # with it, the security code
+        try:
+            if not await _tell(call, shop, result, another=cards < shop.limits.cards):  # step 8
+                return ending
+        except (CallerHungUp, CallTooLong):
+            return ending
+    raise AssertionError("endless")
+
+
+async def _find_payable(call: Call, shop: Shop) -> Payable:
+    """Steps 1 to 3: ask for the payment key and look it up, as often as the limits allow."""
+    for keys in count(1):
+        key = await ask(call, payment_key(shop), tries=shop.limits.tries)
+        try:
+            answer = await shop.keys.look_up(key)
+        except AuthorizerFailed as failed:
+            call.journal.emit(AuthorizerReplied(cause=failed.cause, status=failed.status, ms=failed.ms))
+            raise Over(
+                Outcome.AUTHORIZER_FAILED, failed.cause, phrase("authorizer_failed"), phrase("goodbye")
+            ) from failed
+        if isinstance(answer, Payable):
+            call.journal.emit(AuthorizerReplied(cause="ok", status=answer.status, ms=answer.ms))
+            return answer
+        call.journal.emit(AuthorizerReplied(cause="refused", status=answer.status, ms=answer.ms))
+        call.flush()
+        said = phrase("key_refused", description=answer.description)
+        if keys == shop.limits.payment_keys:
+            raise Over(Outcome.KEY_REFUSED, f"code_{answer.code}", said, phrase("goodbye"))
+        await call.say(said)
+    raise AssertionError("endless")
+
+
+async def _confirm_amount(call: Call, shop: Shop, payable: Payable) -> None:
+    """Steps 4 and 5: say the amount and hear whether the caller accepts; 3 says it again.
+
+    What was typed before the amount is heard never accepts it.
+    """
+    said = phrase("amount", amount=payable.amount, currency=payable.currency, description=payable.description)
+    question = choice(shop, "accept", "123", said, phrase("ask_accept"))
+    while True:
+        call.flush()
+        match await ask(call, question, tries=shop.limits.tries):
+            case "1":
+                return
+            case "2":
+                raise Over(Outcome.REJECTED, None, phrase("rejected"), phrase("goodbye"))
+
+
+async def _take_card(call: Call, shop: Shop) -> Card:
+    """Step 5: the card, in separate steps, each until it is valid."""
+    tries = shop.limits.tries
+    number = await ask(call, card_number(shop), tries=tries)
+    valid_until = await ask(call, expiry(shop), tries=tries)
+    code = await ask(call, security_code(shop, number.brand), tries=tries)
+    return Card(number, valid_until, code)
+
+
+async def _charge(call: Call, shop: Shop, payable: Payable, card: Card) -> tuple[Ending, Charged]:
+    """Steps 6 and 7: charge once, and know what the call's outcome is from here on."""
+    await call.say(phrase("one_moment"), interruptible=False)
+    attempt = shop.new_attempt()
+    call.journal.emit(ChargeSent(attempt=attempt, order_id=payable.order_id, amount=payable.amount))
+    try:
+        result = await shop.acquirer.charge(payable, card, attempt=attempt)
+    except AcquirerFailed as failed:
+        call.journal.emit(
+            ChargeSettled(
+                attempt=attempt, result="failed", charge_id=None, error_code=failed.error_code, ms=failed.ms
+            )
+        )
+        raise Over(
+            Outcome.OPENPAY_FAILED, failed.cause, phrase("openpay_failed"), phrase("goodbye")
+        ) from failed
+    word, ending = _ending(result)
+    call.journal.emit(
+        ChargeSettled(
+            attempt=attempt,
+            result=word,
+            charge_id=None if isinstance(result, Unknown) else result.charge_id,
+            error_code=result.error_code if isinstance(result, Declined) else None,
+            ms=result.ms,
+        )
+    )
+    return ending, result
+
+
+def _ending(result: Charged) -> tuple[str, Ending]:
+    """The journal's word for a charge's result, and the ending that it gives the call."""
+    match result:
+        case Approved():
+            return "approved", Ending(Outcome.APPROVED)
+        case Declined():
+            return "declined", Ending(Outcome.DECLINED, f"code_{result.error_code}")
+        case AlreadyPaid():
+            return "already_paid", Ending(Outcome.KEY_REFUSED, "already_paid")
+        case Unknown():
+            return "unknown", Ending(Outcome.UNKNOWN)
+
+
+async def _tell(call: Call, shop: Shop, result: Charged, *, another: bool) -> bool:
+    """Step 8: tell the result; returns whether the caller will try another card."""
+    match result:
+        case Approved():
+            said = phrase("approved", authorization=result.authorization)
+        case AlreadyPaid():
+            said = phrase("already_paid")
+        case Unknown():
+            said = phrase("unknown_outcome")
+        case Declined():
+            said = phrase("declined", code=result.error_code)
+            call.flush()
+            if another:
+                await call.say(said, interruptible=False)
+                question = choice(shop, "another_card", "12", phrase("ask_another_card"))
+                with suppress(Over):
+                    if await ask(call, question, tries=shop.limits.tries) == "1":
+                        return True
+                await call.say(phrase("goodbye"), interruptible=False)
+                return False
+    await call.say(said, phrase("goodbye"), interruptible=False)
+    return False

@@ -1,0 +1,5 @@
+"""Legs: one caller's connection, on the telephone or on a recording, behind the same Call."""
+
+from ivr_sim.legs.leg_call import FRAME, TICKS_PER_SECOND, LegCall, Sounds
+
+__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Sounds"]

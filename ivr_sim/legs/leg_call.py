@@ -1,0 +1,383 @@
+"""The Call that every leg shares: prompts, keys and time-outs, driven by ticks of 20 ms.
+
+A leg calls :meth:`LegCall.tick` with what the caller said and sends what it gets back; it reports keys
+by :meth:`LegCall.key_down` and :meth:`LegCall.key_up`. Time is the number of ticks since the answer and
+nothing else, so the same code serves a telephone in real time and a recording in virtual time:
+
+    leg                       LegCall                        dialogue
+     |-- tick(heard) ---------->| next 160 samples              |
+     |<------------- spoken ----|                               |
+     |-- key_down ------------->| the prompt stops ------------>| say() returns
+     |-- key_up --------------->| journal; into the entry       |
+     |-- tick ... ------------->| complete, or a time-out ----->| collect() returns
+     |-- hung_up -------------->|------------------------------>| CallerHungUp
+
+While the dialogue awaits something else (HTTP, a prompt being rendered) ``waiting`` is false; a leg in
+virtual time then stops ticking, a telephone goes on and the caller hears silence.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from twisted.internet.defer import Deferred
+
+from ivr_sim.call import CallerHungUp, CallTooLong, Ended, Entry, Phrase, Typed
+from ivr_sim.journal import CallJournal, Journal, KeyPressed, PromptEnded, PromptStarted
+
+__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Press", "Sounds"]
+
+FRAME = 160
+TICKS_PER_SECOND = 50
+# Between two phrases said one after the other: as long as a speaker pauses between sentences.
+PAUSE_TICKS = 12
+
+Samples = npt.NDArray[np.int16]
+Method = Literal["rfc4733", "info", "inband"]
+
+
+class Sounds(Protocol):
+    """Who turns phrases into sound: int16, shape (n,), 8 kHz."""
+
+    async def sound(self, phrase: Phrase) -> Samples:
+        """The phrase as it is to be played."""
+        ...
+
+
+@dataclass
+class Press:
+    """When a key was down, in seconds since the answer, and whether its tone may be kept audible."""
+
+    start: float
+    end: float | None = None
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class _Key:
+    digit: str
+    press: Press
+
+
+class _Collector:
+    """One entry being typed: the rules of ``Call.collect`` over keys, without time."""
+
+    def __init__(
+        self, max_digits: int, complete: Callable[[str], bool] | None, terminator: str, restart: str
+    ) -> None:
+        self._max = max_digits
+        self._complete = complete or (lambda digits: len(digits) >= max_digits)
+        self._terminator = terminator
+        self._restart = restart
+        self._digits = ""
+        self._presses: list[Press] = []
+
+    @property
+    def empty(self) -> bool:
+        return not self._digits
+
+    def take(self, key: _Key) -> Ended | None:
+        """Take one key; how the entry ended by it, or None."""
+        if key.digit == self._restart:
+            self._digits = ""
+            self._presses = []
+            return None
+        self._presses.append(key.press)
+        if key.digit == self._terminator:
+            return "terminator"
+        if len(self._digits) <= self._max:
+            self._digits += key.digit
+        return "complete" if self._complete(self._digits) else None
+
+    def entry(self, ended: Ended) -> Entry:
+        presses = tuple(self._presses)
+
+        def publish() -> None:
+            for press in presses:
+                press.published = True
+
+        return Entry(Typed(self._digits), ended, publish)
+
+
+class LegCall:
+    """One caller as the dialogue sees it (``ivr_sim.call.Call``), and as a leg drives it.
+
+    sounds renders phrases; limit is the longest a call may last, in seconds; on_hang_up is called when
+    the dialogue ends the call, so that the leg ends its connection.
+    """
+
+    def __init__(self, journal: Journal, name: str, sounds: Sounds, *, limit: float = 600.0) -> None:
+        self._journal = CallJournal(journal, name, lambda: self.now if self._ticks is not None else None)
+        self._sounds = sounds
+        self._limit = round(limit * TICKS_PER_SECOND)
+        self._ticks: int | None = None
+        self._waiter: Deferred[None] | None = None
+        self._on_waiting: Deferred[None] | None = None
+        self._queue: deque[tuple[Phrase, Samples]] = deque()
+        self._position = 0
+        self._pause = 0
+        self._interruptible = True
+        self._typed: deque[_Key] = deque()
+        self._down: dict[str, Press] = {}
+        self._swallow = ""
+        self._deaf = False
+        self._listens_from = 0.0
+        self._collector: _Collector | None = None
+        self._entry: Entry | None = None
+        self._deadline: int | None = None
+        self._digit_ticks = 0
+        self._first_ticks = 0
+        self._too_long_told = False
+        self.presses: list[Press] = []
+        self.gone: Literal["caller", "ivr"] | None = None
+        self.on_hang_up: Callable[[], None] = lambda: None
+
+    # What the dialogue uses ---------------------------------------------------------------------
+
+    @property
+    def journal(self) -> CallJournal:
+        """This call's journal."""
+        return self._journal
+
+    async def say(self, *phrases: Phrase, interruptible: bool = True) -> None:
+        """Say the phrases one after the other; see ``ivr_sim.call.Call``."""
+        self._check()
+        if interruptible and self._keyed:
+            return
+        sounds = [(p, await self._sounds.sound(p)) for p in phrases]
+        self._check()
+        if interruptible and self._keyed:
+            return  # keyed while the sound was being made
+        self._interruptible = interruptible
+        self._queue.extend(sounds)
+        self._pause = 0
+        self._start_prompt()
+        await self._wait()
+
+    async def collect(
+        self,
+        *phrases: Phrase,
+        max_digits: int,
+        complete: Callable[[str], bool] | None = None,
+        terminator: str = "#",
+        restart: str = "*",
+        first_digit_timeout: float,
+        digit_timeout: float,
+    ) -> Entry:
+        """Say the phrases and take one entry; see ``ivr_sim.call.Call``."""
+        if phrases:
+            await self.say(*phrases)
+        self._check()
+        self._deaf = False
+        self._collector = _Collector(max_digits, complete, terminator, restart)
+        self._entry = None
+        self._first_ticks = round(first_digit_timeout * TICKS_PER_SECOND)
+        self._digit_ticks = round(digit_timeout * TICKS_PER_SECOND)
+        self._restart_timer()
+        self._take_typed()
+        if self._entry is None:
+            await self._wait()
+        entry = self._entry
+        assert entry is not None
+        if entry.ended == "complete":
+            # A terminator out of habit, already typed or still to come, belongs to this entry.
+            if self._typed and self._typed[0].digit == terminator:
+                self._typed.popleft()
+            elif not self._typed:
+                self._swallow = terminator
+        return entry
+
+    def flush(self) -> None:
+        """Forget what was typed ahead, and all that is typed until the next prompt starts."""
+        self._typed.clear()
+        self._deaf = True
+
+    async def hang_up(self) -> None:
+        """End the call from our side."""
+        if self.gone is None:
+            self.gone = "ivr"
+            self._stop_prompts("hangup")
+            self.on_hang_up()
+
+    # What a leg uses ----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the answer, in whole ticks."""
+        return (self._ticks or 0) / TICKS_PER_SECOND
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the dialogue waits for the caller: for a prompt to end, or for a key."""
+        return self._waiter is not None
+
+    def when_waiting(self) -> Deferred[None]:
+        """Fires when the dialogue waits for the caller (again), or when the call is over."""
+        if self._on_waiting is None:
+            self._on_waiting = Deferred()
+        waits = self._on_waiting
+        if self.waiting or self.gone:
+            self._stir()
+        return waits
+
+    def answered(self) -> None:
+        """The call's clock starts."""
+        self._ticks = 0
+
+    def tick(self, heard: Samples) -> Samples | None:
+        """Let 20 ms pass: what is to be sent in them (160 samples), or None for silence."""
+        spoken = self._speak()
+        self._ticks = (self._ticks or 0) + 1
+        if self._waiter is not None:
+            if not self._too_long_told and self._ticks >= self._limit:
+                self._too_long_told = True
+                self._stop_prompts(None)
+                self._resume(CallTooLong())
+            elif self._deadline is not None and self._ticks >= self._deadline and not self._down:
+                self._time_out()
+        return spoken
+
+    def key_down(self, digit: str, method: Method, start: float) -> None:
+        """A key's onset is certain: a prompt that may be interrupted stops now."""
+        press = Press(start)
+        self.presses.append(press)
+        self._down[method] = press
+        if self._forgets(press) or digit == self._swallow:
+            return
+        if self._queue and self._interruptible:
+            self._stop_prompts("key")
+            self._resume()
+
+    def key_up(
+        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+    ) -> None:
+        """The key was let go: into the journal, and into the entry."""
+        press = self._down.pop(method, None)
+        if press is None:
+            press = Press(start)
+            self.presses.append(press)
+        press.end = start + duration_ms / 1000
+        self._journal.emit(
+            KeyPressed(
+                method=method,
+                start=round(start, 3),
+                duration_ms=duration_ms,
+                level_dbm0=None if level_dbm0 is None else round(level_dbm0, 1),
+            )
+        )
+        swallow, self._swallow = self._swallow, ""
+        if self._forgets(press) or digit == swallow:
+            return
+        self._typed.append(_Key(digit, press))
+        self._take_typed()
+
+    def hung_up(self) -> None:
+        """The caller has gone: every wait of the dialogue ends in CallerHungUp."""
+        if self.gone is not None:
+            return
+        self.gone = "caller"
+        self._stop_prompts("hangup")
+        self._resume(CallerHungUp("the caller hung up"))
+        self._stir()
+
+    def secret_spans(self) -> list[tuple[float, float]]:
+        """When keys were down that nobody published, in seconds since the answer."""
+        return [(p.start, self.now if p.end is None else p.end) for p in self.presses if not p.published]
+
+    # Inside -------------------------------------------------------------------------------------
+
+    @property
+    def _keyed(self) -> bool:
+        """Whether the caller has typed, or is typing, something that still counts."""
+        return bool(self._typed) or any(not self._forgets(p) for p in self._down.values())
+
+    def _forgets(self, press: Press) -> bool:
+        return self._deaf or press.start < self._listens_from
+
+    def _check(self) -> None:
+        if self.gone is not None:
+            raise CallerHungUp("the call is over")
+
+    async def _wait(self) -> None:
+        self._waiter = Deferred()
+        waiter = self._waiter
+        self._stir()
+        await waiter
+
+    def _resume(self, error: Exception | None = None) -> None:
+        self._collector = None
+        self._deadline = None
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
+
+    def _stir(self) -> None:
+        stirred, self._on_waiting = self._on_waiting, None
+        if stirred is not None:
+            stirred.callback(None)
+
+    def _start_prompt(self) -> None:
+        name = self._queue[0][0]
+        self._position = 0
+        if self._deaf:
+            self._deaf = False
+            self._listens_from = self.now
+        self._journal.emit(PromptStarted(name=name.name, params={k: str(v) for k, v in name.params.items()}))
+
+    def _stop_prompts(self, cut_by: Literal["key", "hangup"] | None) -> None:
+        if self._queue and not self._pause:
+            self._journal.emit(PromptEnded(name=self._queue[0][0].name, cut_by=cut_by))
+        self._queue.clear()
+        self._pause = 0
+
+    def _speak(self) -> Samples | None:
+        if not self._queue:
+            return None
+        if self._pause:
+            self._pause -= 1
+            if not self._pause:
+                self._start_prompt()
+            return None
+        spoken, sound = self._queue[0]
+        frame = sound[self._position : self._position + FRAME]
+        self._position += FRAME
+        if self._position >= len(sound):
+            self._queue.popleft()
+            self._journal.emit(PromptEnded(name=spoken.name, cut_by=None))
+            self._position = 0
+            if self._queue:
+                self._pause = PAUSE_TICKS
+            else:
+                self._resume()
+        if len(frame) < FRAME:
+            frame = np.concatenate([frame, np.zeros(FRAME - len(frame), np.int16)])
+        return frame
+
+    def _restart_timer(self) -> None:
+        assert self._collector is not None
+        ticks = self._first_ticks if self._collector.empty else self._digit_ticks
+        self._deadline = (self._ticks or 0) + ticks
+
+    def _take_typed(self) -> None:
+        while self._typed and self._collector is not None:
+            ended = self._collector.take(self._typed.popleft())
+            self._restart_timer()
+            if ended is not None:
+                self._finish(ended)
+
+    def _time_out(self) -> None:
+        assert self._collector is not None
+        self._finish("silence" if self._collector.empty else "timeout")
+
+    def _finish(self, ended: Ended) -> None:
+        assert self._collector is not None
+        self._entry = self._collector.entry(ended)
+        self._resume()
