@@ -1,0 +1,156 @@
+"""Addresses: SIP URIs, and the name-addr of From, To, Contact and Route (RFC 3261 sections 19.1, 20.10)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote as percent_decode
+
+from ivr_sim.sip.grammar import BadMessage, parse_params, quote, unquote
+
+__all__ = ["NameAddr", "Uri", "is_host", "parse_port"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
+_HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?\Z")
+_HOSTPORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?\Z")
+_USER_SAFE = "-_.!~*'()&=+$,;?/"  # user-unreserved and mark
+# The display name without quotes is tokens (RFC 3261 section 20.10); letters beyond ASCII are let pass,
+# since phones send them.
+_NAME_ADDR = re.compile(
+    r"""[ \t]*(?P<display>"(?:[^"\\]|\\[^\r\n])*"|[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*)
+        [ \t]*<(?P<uri>[^<>]*)>(?P<params>.*)\Z""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host name, an IPv4 address, or an IPv6 address in brackets."""
+    if text.startswith("["):
+        try:
+            ipaddress.IPv6Address(text[1:-1])
+        except ValueError:
+            return False
+        return text.endswith("]")
+    return len(text) <= 255 and _HOSTNAME.match(text) is not None
+
+
+def parse_port(text: str | None) -> int | None:
+    """A port as text, 1-65535; None stays None. Raises BadMessage 400."""
+    if text is None:
+        return None
+    if not (0 < len(text) <= 5 and text.isascii() and text.isdigit() and 0 < int(text) <= 65535):
+        raise BadMessage(400, "Malformed port")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Uri:
+    """A URI: ``sip:user@host:port;params?headers``, or another scheme (``tel:``), which has no host.
+
+    user: percent-decoded, without a password; of ``tel:`` the number. host: as sent, IPv6 in brackets,
+    empty for other schemes. params: as sent, in order. text: what was parsed, letter by letter; of a URI
+    made or changed here (``dataclasses.replace``) it is built from the parts.
+    """
+
+    scheme: str
+    user: str | None
+    host: str
+    port: int | None = None
+    params: tuple[tuple[str, str | None], ...] = ()
+    headers: str = ""
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        user = "" if self.user is None else percent_encode(self.user, _USER_SAFE, errors="surrogateescape")
+        text = f"{self.scheme}:{user}"
+        if self.host:
+            text += ("" if self.user is None else "@") + self.host
+        text += "" if self.port is None else f":{self.port}"
+        text += "".join(f";{name}" if value is None else f";{name}={value}" for name, value in self.params)
+        object.__setattr__(self, "text", text + (f"?{self.headers}" if self.headers else ""))
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """Parse a URI of any scheme; raises BadMessage 400 where its own grammar is broken."""
+        scheme, colon, rest = text.partition(":")
+        if not (colon and rest and _SCHEME.match(scheme)) or re.search(r'[\s<>"]', text):
+            raise BadMessage(400, "Malformed URI")
+        if scheme.lower() not in ("sip", "sips"):
+            number = rest.partition(";")[0] if scheme.lower() == "tel" else None
+            uri = cls(scheme.lower(), number, "")
+        else:
+            userinfo, at, rest = rest.partition("@") if "@" in rest else ("", "", rest)
+            rest, _, headers = rest.partition("?")
+            hostport, *params = rest.split(";")
+            found = _HOSTPORT.match(hostport)
+            if found is None or not is_host(found[1]) or "@" in rest + headers or (at and not userinfo):
+                raise BadMessage(400, "Malformed URI")
+            uri = cls(
+                scheme.lower(),
+                percent_decode(userinfo.partition(":")[0], errors="surrogateescape") if at else None,
+                found[1],
+                parse_port(found[2]),
+                tuple(_param(param) for param in params),
+                headers,
+            )
+        object.__setattr__(uri, "text", text)
+        return uri
+
+    def __str__(self) -> str:
+        return self.text
+
+    def param(self, name: str) -> str | None:
+        """The value of a parameter, empty if it has none, None if it is not there; any case."""
+        for key, value in self.params:
+            if key.lower() == name.lower():
+                return value or ""
+        return None
+
+    def address(self, default_port: int = 5060) -> tuple[str, int]:
+        """Where a request for this URI goes, IPv6 without brackets. Raises BadMessage 416: not a SIP URI."""
+        if self.scheme not in ("sip", "sips"):
+            raise BadMessage(416, "Unsupported URI Scheme")
+        return self.host.strip("[]"), self.port or default_port
+
+
+def _param(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not name:
+        raise BadMessage(400, "Malformed URI parameters")
+    return name, value if equals else None
+
+
+@dataclass(frozen=True)
+class NameAddr:
+    """``"display" <uri>;params``, or the bare ``uri;params``, whose parameters are the header's.
+
+    display: without its quotes, empty if there is none. params: names in lower case, values as sent.
+    """
+
+    display: str
+    uri: Uri
+    params: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """Parse one value of From, To, Contact, Route or Record-Route. Raises BadMessage 400."""
+        found = _NAME_ADDR.match(text)
+        if found is not None:
+            display = unquote(found["display"].strip(" \t"))
+            return cls(display, Uri.parse(found["uri"]), parse_params(found["params"]))
+        uri, semicolon, params = text.strip(" \t").partition(";")
+        if re.search(r"[,?]", uri):  # RFC 3261 section 20: such a URI must stand in angle brackets
+            raise BadMessage(400, "Malformed address")
+        return cls("", Uri.parse(uri.rstrip(" \t")), parse_params(semicolon + params))
+
+    @property
+    def tag(self) -> str | None:
+        """The tag of a From or To."""
+        return self.params.get("tag")
+
+    def __str__(self) -> str:
+        params = "".join(f";{k}" if v is None else f";{k}={v}" for k, v in self.params.items())
+        return (f"{quote(self.display)} " if self.display else "") + f"<{self.uri}>{params}"
