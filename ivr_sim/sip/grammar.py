@@ -56,7 +56,7 @@ def split_list(text: str, separator: str = ",") -> list[str]:
 def parse_params(text: str) -> dict[str, str | None]:
     """Parse ``;name=value;name``: names in lower case, values as sent, quotes kept.
 
-    A name without a value has None. ``text`` is empty or starts with a semicolon. Raises BadMessage 400, also for a name that comes twice.
+    Text is empty or starts with a semicolon. Raises BadMessage 400, also for a name that comes twice.
     """
     params: dict[str, str | None] = {}
     at = len(text) - len(text.lstrip(" \t"))

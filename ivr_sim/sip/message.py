@@ -55,12 +55,11 @@ _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([^\s]+)\Z")
 _LENGTH = ("content-length", "l")
 
 
-@dataclass
 class _Message:
     """What requests and responses share; the properties raise BadMessage 400, never after ``parse``."""
 
-    headers: Headers = field(default_factory=Headers, kw_only=True)
-    body: bytes = field(default=b"", kw_only=True)
+    headers: Headers
+    body: bytes
 
     def _one(self, name: str) -> str:
         values = self.headers.get_all(name)
@@ -120,6 +119,8 @@ class Request(_Message):
 
     method: str
     uri: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
 
     @property
     def start_line(self) -> str:
@@ -127,7 +128,7 @@ class Request(_Message):
 
     def copy(self) -> Request:
         """Another request with the same content, to be changed on its way."""
-        return Request(self.method, self.uri, headers=self.headers.copy(), body=self.body)
+        return Request(self.method, self.uri, self.headers.copy(), self.body)
 
 
 @dataclass
@@ -136,6 +137,8 @@ class Response(_Message):
 
     status: int
     reason: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
 
     @property
     def start_line(self) -> str:
@@ -143,7 +146,7 @@ class Response(_Message):
 
     def copy(self) -> Response:
         """Another response with the same content, to be changed on its way."""
-        return Response(self.status, self.reason, headers=self.headers.copy(), body=self.body)
+        return Response(self.status, self.reason, self.headers.copy(), self.body)
 
 
 Message = Request | Response
