@@ -1,0 +1,145 @@
+"""SIP over UDP: datagrams in and out of one socket, and nothing that a datagram can do to stop it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+from twisted.internet.abstract import isIPAddress
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import DatagramProtocol
+
+from ivr_sim.errors import ConfigurationError, LocalProtocolError
+from ivr_sim.sip.message import BadMessage, Message, bad_request_reply, parse
+
+__all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint"]
+
+Address = tuple[str, int]
+log = structlog.get_logger(__name__)
+
+
+class CannotListen(ConfigurationError):
+    """The port is taken, or the address is not ours."""
+
+
+class Endpoint(Protocol):
+    """What the transaction layer needs of a transport."""
+
+    on_message: Callable[[Message, Address], None]
+
+    def local_address(self, peer: Address) -> Address:
+        """Our host and port as this peer should write to us."""
+        ...
+
+    def send(self, message: Message | bytes, peer: Address) -> None:
+        """Send one message; a loss is silent, as on any network."""
+        ...
+
+
+class UdpEndpoint(DatagramProtocol):
+    """One bound UDP socket that speaks SIP.
+
+    host, port: where to listen, port 0 for any free one. ``on_message(message, source)`` gets what could
+    be parsed; a request that could not is refused here, and ``on_bad(error, source)`` hears of it.
+    ``trace(direction, data, peer)`` sees every datagram, direction being "received" or "sent".
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        on_bad: Callable[[BadMessage, Address], None] | None = None,
+        trace: Callable[[str, bytes, Address], None] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._on_bad = on_bad
+        self._trace = trace
+        self._listening: Any = None
+        self.transport: Any = None
+        self.on_message: Callable[[Message, Address], None] = lambda message, source: None
+
+    def start(self) -> None:
+        """Listen. Raises CannotListen."""
+        try:
+            self._listening = self._reactor.listenUDP(
+                self._port, self, interface=self._host, maxPacketSize=65_535
+            )
+        except CannotListenError as error:
+            raise CannotListen(
+                f"cannot listen for SIP on {self._host}:{self._port}: {error.socketError}; "
+                "is another program using the port?"
+            ) from error
+
+    def stop(self) -> Deferred[None]:
+        """Close the socket; fires when it is closed, at once when it was not open."""
+        listening, self._listening = self._listening, None
+        return maybeDeferred(listening.stopListening if listening is not None else lambda: None)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on. Raises LocalProtocolError before ``start``."""
+        if self._listening is None:
+            raise LocalProtocolError("the SIP endpoint is not listening; call start() first")
+        return int(self._listening.getHost().port)
+
+    def local_address(self, peer: Address) -> Address:
+        """The address bound to; when that is all of them, the one that the kernel's route to the peer has."""
+        if self._host not in ("0.0.0.0", ""):  # noqa: S104  compared, not bound
+            return self._host, self.port
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(peer)  # sends nothing
+            except OSError:
+                return "127.0.0.1", self.port
+            return str(probe.getsockname()[0]), self.port
+
+    def send(self, message: Message | bytes, peer: Address) -> None:
+        """Send one message to an address or host name; what cannot be sent is as good as lost on the way."""
+        data = message if isinstance(message, bytes) else message.to_bytes()
+        if isIPAddress(peer[0]):
+            self._write(data, peer)
+        elif self._listening is not None:
+            found = self._reactor.resolve(peer[0])
+            found.addCallback(lambda host: self._write(data, (host, peer[1])))
+            found.addErrback(lambda failure: log.warning("host not found", host=peer[0]))
+
+    def _write(self, data: bytes, peer: Address) -> None:
+        if self._listening is None or self.transport is None:
+            return  # closed: a timer that still had something to say
+        if self._trace is not None:
+            self._trace("sent", data, peer)
+        try:
+            self.transport.write(data, peer)
+        except OSError as error:
+            log.warning("datagram not sent", peer=f"{peer[0]}:{peer[1]}", error=str(error))
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:  # noqa: N802  Twisted's name
+        """Parse one datagram and hand it on; whatever it does to us, the next one finds us listening."""
+        try:
+            self._receive(datagram, addr)
+        except Exception:
+            log.exception("a SIP message could not be handled", source=f"{addr[0]}:{addr[1]}")
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        if self._trace is not None:
+            self._trace("received", data, source)
+        try:
+            message = parse(data)
+        except BadMessage as error:
+            reply = bad_request_reply(data, error)
+            if reply is not None:
+                self._write(reply, source)
+            if self._on_bad is not None:
+                self._on_bad(error, source)
+            return
+        if message is not None:
+            self.on_message(message, source)
