@@ -1,0 +1,20 @@
+"""The media of calls: audio and keys over RTP, in one tick of 20 ms for all calls, and recordings."""
+
+from ivr_sim.media.engine import MediaEngine, NoPortFree
+from ivr_sim.media.g711 import CODECS, FRAME_SAMPLES, PCMA, PCMU, SAMPLE_RATE, Codec, Samples
+from ivr_sim.media.stream import MediaStream, StreamListener, StreamStats
+
+__all__ = [
+    "CODECS",
+    "FRAME_SAMPLES",
+    "PCMA",
+    "PCMU",
+    "SAMPLE_RATE",
+    "Codec",
+    "MediaEngine",
+    "MediaStream",
+    "NoPortFree",
+    "Samples",
+    "StreamListener",
+    "StreamStats",
+]

@@ -1,0 +1,350 @@
+"""The media of one call: a UDP port, what is heard and said on it, and the keys pressed."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from types import EllipsisType
+from typing import Literal, Protocol
+
+import numpy as np
+import structlog
+
+from ivr_sim.errors import LocalProtocolError
+from ivr_sim.media.g711 import FRAME_SAMPLES, Codec, Samples
+from ivr_sim.media.keys import KeyDown, KeyUp
+from ivr_sim.media.reception import Address, Reception
+from ivr_sim.media.telephone_event import KEYS, EventSender
+from ivr_sim.media.transmission import Transmission
+
+__all__ = ["MediaStream", "StreamListener", "StreamStats"]
+
+log = structlog.get_logger(__name__)
+
+MAX_DATAGRAM = 2048
+MAX_PER_TICK = 32  # datagrams of one call; what more there is waits in the kernel's bounded buffer
+PAUSE_TICKS = 5  # 100 ms between two keys sent
+
+
+class StreamListener(Protocol):
+    """Who hears and speaks on a stream.
+
+    The calls come on the reactor's thread. Keys of a tick come before the tick itself, so that a prompt
+    can stop in it; ``key_down`` and ``key_up`` take turns, each up with the digit and start of its down.
+    A listener that raises loses its own stream and nobody else's.
+    """
+
+    def tick(self, heard: Samples) -> Samples | None:
+        """20 ms have passed, counted from the start on: int16 (160,) each way at 8 kHz; None is silence."""
+        ...
+
+    def key_down(self, digit: str, method: Literal["rfc4733", "info", "inband"], start: float) -> None:
+        """A key certainly went down; start: seconds of the stream's clock, which is that of the audio heard.
+
+        An onset just detected may lie up to the playout delay ahead of the clock.
+        """
+        ...
+
+    def key_up(
+        self,
+        digit: str,
+        method: Literal["rfc4733", "info", "inband"],
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+    ) -> None:
+        """The key went up again; the method is the best of those that told of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """Packets of one stream: bad ones were no RTP or from a stranger; late ones came after their turn."""
+
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    bad: int = 0
+    late: int = 0
+
+
+@dataclass(slots=True)
+class _Press:
+    """A key on its way out."""
+
+    sender: EventSender
+    timestamp: int
+
+
+class MediaStream:
+    """One call's audio and keys; made by :meth:`MediaEngine.open`, of no use after :meth:`close`.
+
+    ticks: frames of 20 ms since ``start``. on_error: called with the exception when the listener raised;
+    the stream is closed by then.
+    """
+
+    def __init__(
+        self, slot: int, sock: socket.socket, sending: Transmission, on_close: Callable[[MediaStream], None]
+    ) -> None:
+        host, port = sock.getsockname()
+        self.slot = slot
+        self.local_host: str = host
+        self.local_port: int = port
+        self.codec: Codec | None = None
+        self.on_error: Callable[[Exception], None] | None = None
+        self.closed = False
+        self._socket = sock
+        self._transmission = sending
+        self._on_close = on_close
+        self._listener: StreamListener | None = None
+        self._reception: Reception | None = None
+        self._sending = True
+        self._sent = 0
+        self._queue: deque[EventSender] = deque()
+        self._press: _Press | None = None
+        self._pause = 0
+
+    def __repr__(self) -> str:
+        return f"<MediaStream port {self.local_port}, {self.ticks} ticks>"
+
+    @property
+    def ticks(self) -> int:
+        """Ticks of 20 ms since ``start``."""
+        return 0 if self._reception is None else self._reception.ticks
+
+    @property
+    def started(self) -> bool:
+        """Whether the stream ticks."""
+        return self._reception is not None and not self.closed
+
+    @property
+    def pressing(self) -> bool:
+        """Whether keys given to :meth:`press` are still being sent."""
+        return bool(self._queue) or self._press is not None or self._pause > 0
+
+    @property
+    def stats(self) -> StreamStats:
+        """Packets so far."""
+        r = self._reception
+        if r is None:
+            return StreamStats()
+        return StreamStats(self._sent, r.received, r.lost, r.bad, r.late)
+
+    def start(
+        self,
+        listener: StreamListener,
+        codec: Codec,
+        remote: Address,
+        event_payload_type: int | None,
+        *,
+        sending: bool = True,
+    ) -> None:
+        """The call is up: silence is sent, and the listener ticks, from the next tick on.
+
+        remote: IPv4 address and port of the session description. Raises LocalProtocolError when the
+        stream was started or closed before, or for an address that is none.
+        """
+        if self.closed or self._reception is not None:
+            raise LocalProtocolError(f"{self!r} was {'closed' if self.closed else 'started'} before")
+        remote = _checked(remote)
+        self._discard_early()
+        self._listener = listener
+        self.codec = codec
+        self._sending = sending
+        self._reception = Reception(self.local_host, remote, event_payload_type)
+
+    def update(
+        self,
+        *,
+        codec: Codec | None = None,
+        remote: Address | None = None,
+        event_payload_type: int | EllipsisType | None = ...,
+        sending: bool | None = None,
+    ) -> None:
+        """The session description has changed; what is not given stays as it was.
+
+        A remote of 0.0.0.0 or port 0 (hold in the old style) gets nothing until the next update. Raises
+        LocalProtocolError before ``start`` and for an address that is none.
+        """
+        if self._reception is None:
+            raise LocalProtocolError(f"{self!r} has not been started")
+        if remote is not None:
+            self._reception.describe(_checked(remote))
+        if codec is not None:
+            self.codec = codec
+        if not isinstance(event_payload_type, EllipsisType):
+            self._reception.event_payload_type = event_payload_type
+        if sending is not None:
+            self._sending = sending
+
+    def press(self, digit: str, duration_ms: int = 100) -> None:
+        """Send a key as telephone-events, after those queued before, with 100 ms between two.
+
+        No audio is sent meanwhile. Raises LocalProtocolError for what is no key, before ``start``, or when
+        the other side takes no telephone-events.
+        """
+        sender = EventSender(digit, duration_ms)
+        if self._reception is None or self._reception.event_payload_type is None:
+            raise LocalProtocolError("no telephone-events were agreed upon; send INFO or tones instead")
+        self._queue.append(sender)
+
+    def info_key(self, digit: str, duration_ms: int) -> None:
+        """The caller's SIP INFO brought a key; ignored unless the stream ticks.
+
+        Raises LocalProtocolError for what is no key.
+        """
+        if len(digit) != 1 or digit not in KEYS:
+            raise LocalProtocolError(f"no key on a telephone; use one of {KEYS}")
+        if self._reception is None or self.closed:
+            return
+        merger, start = self._reception.merger, self._reception.now
+        self.deliver(
+            merger.down(digit, "info", start) + merger.up(digit, "info", start, max(duration_ms, 0), None)
+        )
+
+    def close(self) -> None:
+        """End the stream and free its port; the listener is not called any more."""
+        if not self.closed:
+            self.closed = True
+            self._socket.close()
+            self._on_close(self)
+
+    # What follows is the engine's part of the tick, in this order.
+
+    def receive(self) -> None:
+        """Take what has arrived, and tell the listener of the keys in it."""
+        reception = self._reception
+        if reception is None or self.closed:
+            return
+        try:
+            for _ in range(MAX_PER_TICK):
+                try:
+                    data, source = self._socket.recvfrom(MAX_DATAGRAM)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    continue  # left by a packet of ours (ICMP, on Windows); the next may be good
+                keys = reception.datagram(data, source)
+                if keys:
+                    self.deliver(keys)
+                    if self.closed:
+                        return
+            self.deliver(reception.settle())
+        except Exception as error:
+            self.fail(error)
+
+    def tones(self) -> Samples | None:
+        """The next 20 ms to be searched for tones."""
+        return None if self._reception is None or self.closed else self._reception.tones()
+
+    def tone_down(self, digit: str, start_s: float) -> None:
+        """A tone began in the audio searched."""
+        if self._reception is not None:
+            self.deliver(self._reception.tone_down(digit, start_s))
+
+    def tone_up(self, digit: str, duration_s: float, level_dbm0: float) -> None:
+        """It ended."""
+        if self._reception is not None:
+            self.deliver(self._reception.tone_up(digit, duration_s, level_dbm0))
+
+    def converse(self) -> Codec | None:
+        """Let the listener hear and speak; the codec to speak in, None if no audio is to be sent now."""
+        if self._reception is None or self._listener is None or self.closed:
+            return None
+        heard = self._reception.hear()
+        try:
+            spoken = self._listener.tick(np.zeros(FRAME_SAMPLES, np.int16) if heard is None else heard)
+            if spoken is not None and (spoken.shape != (FRAME_SAMPLES,) or spoken.dtype != np.int16):
+                raise LocalProtocolError(
+                    f"a listener spoke {spoken.dtype} {spoken.shape}, not int16 ({FRAME_SAMPLES},)"
+                )
+        except Exception as error:
+            self.fail(error)
+            return None
+        if self.closed:
+            return None
+        self._transmission.spoken(self.slot, spoken)
+        self._next_press()
+        return self.codec if self._press is None and self._destination is not None else None
+
+    def send(self, *, audio: bool) -> None:
+        """Send this tick's packet: the audio that was built, or what the key on its way has to say."""
+        press, destination, reception = self._press, self._destination, self._reception
+        if press is not None:
+            marker, payload = press.sender.first, press.sender.next()
+            if destination is not None and reception is not None and reception.event_payload_type is not None:
+                packet = self._transmission.event(
+                    self.slot, reception.event_payload_type, payload, press.timestamp, marker=marker
+                )
+                self._send(packet, destination)
+        elif audio and destination is not None:
+            self._send(self._transmission.packet(self.slot), destination)
+
+    def deliver(self, keys: list[KeyDown | KeyUp]) -> None:
+        """Tell the listener of keys."""
+        for key in keys:
+            if self.closed or self._listener is None:
+                return
+            try:
+                if isinstance(key, KeyDown):
+                    self._listener.key_down(key.digit, key.method, key.start)
+                else:
+                    self._listener.key_up(key.digit, key.method, key.start, key.duration_ms, key.level_dbm0)
+            except Exception as error:
+                self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Close this stream because of an error; the others go on."""
+        log.error("a media stream failed", port=self.local_port, exc_info=error)
+        self.close()
+        if self.on_error is not None:
+            self.on_error(error)
+
+    @property
+    def _destination(self) -> Address | None:
+        """Where to send: to where packets come from, else to what the session description says."""
+        r = self._reception
+        if r is None or not self._sending or r.remote[0] == "0.0.0.0" or not r.remote[1]:  # noqa: S104
+            return None
+        return r.source or r.remote
+
+    def _next_press(self) -> None:
+        if self._press is not None and self._press.sender.done:
+            self._press = None
+            self._pause = PAUSE_TICKS
+        if self._pause:
+            self._pause -= 1
+        elif self._press is None and self._queue:
+            self._press = _Press(self._queue.popleft(), self._transmission.timestamp(self.slot))
+
+    def _send(self, packet: bytes | memoryview, destination: Address) -> None:
+        try:
+            self._socket.sendto(packet, destination)
+        except OSError:
+            return  # no room or no route: a packet lost, as any may be
+        self._sent += 1
+
+    def _discard_early(self) -> None:
+        """Forget what came before the call was up: it would be heard late."""
+        for _ in range(1000):
+            try:
+                self._socket.recv(MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+
+
+def _checked(remote: Address) -> Address:
+    """An address that can be sent to without asking anybody where it is."""
+    host, port = remote
+    try:
+        IPv4Address(host)
+    except AddressValueError:
+        raise LocalProtocolError(f"RTP goes to an IPv4 address, not to {host!r}") from None
+    if not 0 <= port <= 65535:
+        raise LocalProtocolError(f"no UDP port: {port}")
+    return host, port
