@@ -1,0 +1,224 @@
+"""What the stand-in remembers: tokens and charges, in SQL.
+
+No card number and no CVV comes in here: a token keeps brand, masked number, expiry, and what the bank
+will say of the card. Amounts are integer cents; times are UTC. The database itself sees to it that one
+order is never charged twice, whoever asks at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, String, create_engine, event, select
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import Integer, TypeDecorator
+
+from ivr_sim.errors import ConfigurationError
+from ivr_sim.openpay.models import Charge, Fee, PaymentMethod
+
+__all__ = ["ChargeRow", "Store", "TokenRow"]
+
+LOCK_WAIT = 30  # seconds that a writer waits for another one (SQLite has one writer at a time)
+
+
+class _Utc(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC without its zone: SQLite has no zones."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class TokenRow(_Base):
+    """A token. ``outcome``: the code with which the bank will decline the card; null: it will approve."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(20), primary_key=True)
+    merchant_id: Mapped[str] = mapped_column(String(20))
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)  # models.TokenCard: masked
+    outcome: Mapped[int | None]
+    used: Mapped[bool] = mapped_column(default=False)
+    created: Mapped[datetime] = mapped_column(_Utc)
+
+
+class ChargeRow(_Base):
+    """A charge; ``seq`` gives the order in which charges were made."""
+
+    __tablename__ = "charges"
+
+    seq: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(20), unique=True)
+    merchant_id: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(30))
+    cents: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    description: Mapped[str] = mapped_column(String(250))
+    order_id: Mapped[str | None] = mapped_column(String(100))
+    authorization: Mapped[str | None] = mapped_column(String(6))
+    error_code: Mapped[int | None]
+    error_message: Mapped[str | None] = mapped_column(String(250))
+    created: Mapped[datetime] = mapped_column(_Utc)
+    operated: Mapped[datetime] = mapped_column(_Utc)
+    due: Mapped[datetime | None] = mapped_column(_Utc)
+    ivr_key: Mapped[int | None]
+    ivr_phone: Mapped[str | None] = mapped_column(String(20))
+    attempts: Mapped[int] = mapped_column(default=0)
+    customer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    card: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # "metadata" is a name that SQLAlchemy's declarative classes keep to themselves.
+    meta: Mapped[dict[str, str] | None] = mapped_column("metadata", JSON(none_as_null=True))
+
+    def as_model(self) -> Charge:
+        """The charge as the API answers it."""
+        amount = Decimal(self.cents).scaleb(-2)
+        return Charge(
+            id=self.id,
+            authorization=self.authorization,
+            status=self.status,  # type: ignore[arg-type]  # the model checks it
+            creation_date=self.created,
+            operation_date=self.operated,
+            description=self.description,
+            error_message=self.error_message,
+            error_code=self.error_code,
+            order_id=self.order_id,
+            due_date=self.due,
+            payment_method=self._payment_method(),
+            amount=amount,
+            currency=self.currency,
+            customer=self.customer,  # type: ignore[arg-type]
+            card=self.card,  # type: ignore[arg-type]
+            fee=_fee(amount, self.currency) if self.status == "completed" else None,
+            metadata=self.meta,
+            method="card",
+        )
+
+    def _payment_method(self) -> PaymentMethod | None:
+        if self.ivr_key is None:
+            return None
+        return PaymentMethod(
+            type="ivr", phone_number=self.ivr_phone, ivr_key=self.ivr_key, attempts=self.attempts
+        )
+
+
+_NOT_FAILED = ChargeRow.status != "failed"
+_PENDING_KEY = (ChargeRow.status == "charge_pending") & ChargeRow.ivr_key.is_not(None)
+
+Index(
+    "one_charge_per_order",
+    ChargeRow.merchant_id,
+    ChargeRow.order_id,
+    unique=True,
+    sqlite_where=_NOT_FAILED,
+    postgresql_where=_NOT_FAILED,
+)
+Index(
+    "one_pending_charge_per_ivr_key",
+    ChargeRow.ivr_key,
+    unique=True,
+    sqlite_where=_PENDING_KEY,
+    postgresql_where=_PENDING_KEY,
+)
+Index("charges_newest_first", ChargeRow.merchant_id, ChargeRow.seq)
+
+
+def _fee(amount: Decimal, currency: str) -> Fee:
+    """2.9 % + 2.50, and 16 % VAT on it: what the sandbox took from 10.00 was 2.79 + 0.4464."""
+    fee = (amount * Decimal("0.029") + Decimal("2.5")).quantize(Decimal("0.01"))
+    return Fee(amount=fee, tax=(fee * Decimal("0.16")).quantize(Decimal("0.0001")), currency=currency)
+
+
+class Store:
+    """Tokens and charges in a database, by SQLAlchemy URL; the schema is made when it is missing.
+
+    Safe to share between threads. Raises ConfigurationError when the database cannot be opened.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        try:
+            self._engine = _engine(make_url(url))
+            _Base.metadata.create_all(self._engine)
+        except (ArgumentError, ModuleNotFoundError) as wrong:
+            raise ConfigurationError(
+                f"the stand-in's database URL cannot be used ({type(wrong).__name__}); "
+                "try sqlite:////tmp/openpay.db"
+            ) from None
+        except SQLAlchemyError as failed:
+            raise ConfigurationError(
+                f"the stand-in's database cannot be opened: {failed.__cause__ or failed}"
+            ) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def charges(
+        self,
+        *,
+        order_id: str | None = None,
+        merchant_id: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Charge]:
+        """Charges, the newest first; of one order or merchant, where given."""
+        query = select(ChargeRow).order_by(ChargeRow.seq.desc()).limit(limit).offset(offset)
+        if order_id is not None:
+            query = query.where(ChargeRow.order_id == order_id)
+        if merchant_id is not None:
+            query = query.where(ChargeRow.merchant_id == merchant_id)
+        with self.transaction() as session:
+            return [row.as_model() for row in session.scalars(query)]
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self._engine.dispose()
+
+
+def _engine(url: URL) -> Engine:
+    # hide_parameters: what an exception says of a statement must not hold its values.
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True)
+    connect_args = {"timeout": LOCK_WAIT, "check_same_thread": False}
+    if url.database in (None, "", ":memory:"):
+        # A database in memory lives in its one connection, which the threads take in turn.
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args=connect_args,
+        )
+    else:
+        engine = create_engine(url, hide_parameters=True, connect_args=connect_args)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # transactions begin where _begin says, not where pysqlite guesses
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # Taking the write lock at once: a reader that turns writer would fail rather than wait its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
