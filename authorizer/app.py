@@ -32,7 +32,9 @@ def create_app(store: KeyStore, *, user: str, password: str, path: str = "/openp
         raise ConfigurationError("the path starts with a slash, and is neither / nor /health")
 
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    # One more than the cap: of a body without a length, werkzeug gives the first so many bytes and does
+    # not say that there are more.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
     # No redirects: a redirected POST may arrive as a GET (guide L121), and its target would be built
     # from the Host header. With and without a slash at the end, the path is the same.
     app.url_map.strict_slashes = False
@@ -52,7 +54,10 @@ def create_app(store: KeyStore, *, user: str, password: str, path: str = "/openp
         # A server that cannot tell where a body without a length ends would make it look empty.
         if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
             return reply(write_error(411), 411)
-        payment_key = store.find(read_request(request.get_data(cache=False)))
+        body = request.get_data(cache=False)
+        if len(body) > MAX_BODY:
+            return reply(write_error(413), 413)
+        payment_key = store.find(read_request(body))
         log.info("looked a payment key up: %s", payment_key.state if payment_key else "unknown")
         return reply(write_reply(payment_key))
 

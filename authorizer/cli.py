@@ -12,11 +12,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
 import click
+from flask import Flask
 
 from .errors import AuthorizerError
 from .keys import KeyStore, PaymentKey
@@ -90,7 +92,13 @@ def serve(host: str, port: int, database: str | None, user: str) -> None:
     proxy that speaks HTTPS: gunicorn authorizer.wsgi:app
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = deployable_app(open_store(database), user=user, password=password())
+    secret = password()
+    with closing(open_store(database)) as store:
+        serve_until_stopped(deployable_app(store, user=user, password=secret), host, port)
+
+
+def serve_until_stopped(app: Flask, host: str, port: int) -> None:
+    """Listen, say where, and serve until SIGINT or SIGTERM."""
     server = listen(app, host, port)
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"authorizer listens on http://{shown}:{server.port}/openpay/authorizer (Ctrl-C stops it)")
@@ -142,11 +150,9 @@ def issue(
     as_json: bool,
 ) -> None:
     """Issue a payment key for an order and print it."""
-    show(
-        open_store(database).issue(amount, description, order_id, expires_in=expires_in, length=length),
-        as_json,
-        brief=True,
-    )
+    with closing(open_store(database)) as store:
+        key = store.issue(amount, description, order_id, expires_in=expires_in, length=length)
+    show(key, as_json, brief=True)
 
 
 @keys.command("list")
@@ -154,7 +160,8 @@ def issue(
 @json_option
 def list_keys(database: str | None, as_json: bool) -> None:
     """List all payment keys, the oldest first."""
-    found = open_store(database).list()
+    with closing(open_store(database)) as store:
+        found = store.list()
     if as_json:
         click.echo(json.dumps([key.as_json() for key in found], ensure_ascii=False, indent=2))
         return
@@ -182,7 +189,9 @@ def paid(database: str | None, key: str, as_json: bool) -> None:
 
 def change(how: Callable[[KeyStore, str], PaymentKey], database: str | None, key: str, as_json: bool) -> None:
     """Change one key, and show it."""
-    show(how(open_store(database), key), as_json)
+    with closing(open_store(database)) as store:
+        changed = how(store, key)
+    show(changed, as_json)
 
 
 def show(key: PaymentKey, as_json: bool, *, brief: bool = False) -> None:

@@ -42,14 +42,22 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from .database import UtcDateTime, create_missing, in_memory, open_engine, translated, tune_sqlite
-from .errors import InvalidCharge, KeyNotLive, KeysExhausted, KeyTaken, OrderTaken, UnknownKey
+from .errors import (
+    ConfigurationError,
+    InvalidCharge,
+    KeyNotLive,
+    KeysExhausted,
+    KeyTaken,
+    OrderTaken,
+    UnknownKey,
+)
 
 __all__ = ["KeyStore", "PaymentKey", "State", "draw_key"]
 
 MIN_LENGTH, MAX_LENGTH = 4, 12  # digits; the IVR takes no others
 MAX_AMOUNT = Decimal("999999999.99")
 MAX_LIFETIME = timedelta(days=366)
-TRIES = 100  # draws before a length counts as used up; 1 in 10^10 at four fifths full
+TRIES = 100  # draws before a length counts as used up; fails once in 10^10 times at four fifths full
 
 
 class State(StrEnum):
@@ -125,11 +133,13 @@ class KeyStore:
 
     url_or_engine: an SQLAlchemy URL, or an engine of yours (a SQLite one gets WAL, foreign keys and a busy
     time-out on each new connection). The schema is created when missing. now: the clock, aware of its
-    zone. Every method raises StoreUnavailable when the database fails.
+    zone. Raises ConfigurationError; every method raises StoreUnavailable when the database fails.
     """
 
     def __init__(self, url_or_engine: str | Engine, *, now: Callable[[], datetime] = utc_now) -> None:
         engine = open_engine(url_or_engine) if isinstance(url_or_engine, str) else url_or_engine
+        if now().tzinfo is None:
+            raise ConfigurationError("the clock needs a time zone, such as datetime.now(UTC) has")
         self._engine = engine
         self._now = now
         if engine.dialect.name == "sqlite":
