@@ -1,0 +1,13 @@
+"""How the IVR reaches the merchant's authorizer and Openpay."""
+
+from ivr_sim.clients.acquirer import OpenpayAcquirer
+from ivr_sim.clients.authorizer import AuthorizerClient
+from ivr_sim.clients.openpay import OpenpayClient, OpenpayRefused, OpenpayUnreachable
+
+__all__ = [
+    "AuthorizerClient",
+    "OpenpayAcquirer",
+    "OpenpayClient",
+    "OpenpayRefused",
+    "OpenpayUnreachable",
+]

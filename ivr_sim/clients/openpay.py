@@ -1,0 +1,225 @@
+"""Openpay's API as the IVR and the merchant use it: tokens, charges, payment keys.
+
+The one place where a card gives its digits away: the body of the request that makes a token of it. They
+are put together there and nowhere else, and neither exceptions nor logs can show them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from ivr_sim.cards import Card
+from ivr_sim.clients.http import Body, Credentials, HttpClient, HttpFailed, Reply, checked_url
+from ivr_sim.errors import ConfigurationError, IvrSimError
+from ivr_sim.openpay import wire
+from ivr_sim.openpay.models import Charge, Token
+
+__all__ = ["OpenpayClient", "OpenpayRefused", "OpenpayUnreachable"]
+
+_NUMBERS = re.compile(r"\d(?:[ -]?\d){11,}")
+Answered = TypeVar("Answered", bound=BaseModel)
+
+
+class OpenpayRefused(IvrSimError):
+    """Openpay answered, and not with a success.
+
+    error_code: Openpay's, or None when the answer was not an error object. description: Openpay's words;
+    whatever looks like a card number is taken out.
+    """
+
+    def __init__(
+        self, http_status: int, error_code: int | None, description: str = "", *, ms: int = 0
+    ) -> None:
+        description = _NUMBERS.sub("[number]", description)
+        super().__init__(
+            f"Openpay refused: HTTP {http_status}, error {error_code or 'unknown'} {description}"
+        )
+        self.http_status = http_status
+        self.error_code = error_code
+        self.description = description
+        self.ms = ms
+
+
+class OpenpayUnreachable(IvrSimError):
+    """No answer, or none that can be read.
+
+    cause: dns, connect, tls, timeout, broken, too_large or bad_reply. sent: whether the request may have
+    reached Openpay, so that what it asked for may have been done.
+    """
+
+    def __init__(self, cause: str, *, sent: bool, ms: int = 0) -> None:
+        super().__init__(f"no usable answer from Openpay: {cause}")
+        self.cause = cause
+        self.sent = sent
+        self.ms = ms
+
+
+class OpenpayClient:
+    """One merchant's view of the API.
+
+    base_url: up to ``/v1``; only https, but for hosts on loopback, because it carries cards. timeout:
+    seconds that each request may take, from before DNS to the last byte. Every method raises
+    OpenpayRefused or OpenpayUnreachable.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        base_url: str,
+        merchant_id: str,
+        private_key: str,
+        *,
+        timeout: float = 20.0,
+        agent: Any = None,
+    ) -> None:
+        parts = urlsplit(checked_url(base_url, "Openpay's"))
+        if parts.scheme != "https" and not _on_loopback(parts.hostname or ""):
+            raise ConfigurationError("Openpay's URL must begin with https:// unless it is on loopback")
+        self._url = f"{base_url.rstrip('/')}/{quote(merchant_id, safe='')}"
+        self._credentials = Credentials(private_key, "")
+        self._http = HttpClient(reactor, timeout=timeout, agent=agent)
+
+    async def create_token(self, card: Card, holder_name: str) -> Token:
+        """Make a token of a card: good for one charge, whatever comes of it."""
+        # No variable holds the digits: a traceback that shows variables must not show them.
+        return await self._ask(
+            Token,
+            "POST",
+            "/tokens",
+            Body(
+                wire.dumps(
+                    {
+                        "card_number": card.number.reveal(),
+                        "holder_name": holder_name,
+                        "expiration_year": f"{card.expiry.year % 100:02}",
+                        "expiration_month": f"{card.expiry.month:02}",
+                        "cvv2": card.security_code.reveal(),
+                    }
+                )
+            ),
+        )
+
+    async def create_charge(
+        self,
+        source_id: str,
+        amount: Decimal,
+        description: str,
+        order_id: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        currency: str = "MXN",
+    ) -> Charge:
+        """Charge a token. A charge that is declined is OpenpayRefused."""
+        asked: dict[str, object] = {
+            "method": "card",
+            "source_id": source_id,
+            "amount": amount,
+            "currency": currency,
+            "description": description,
+            "order_id": order_id,
+        }
+        if metadata:
+            asked["metadata"] = metadata
+        return await self._ask(Charge, "POST", "/charges", Body(wire.dumps(asked)))
+
+    async def create_ivr_charge(
+        self,
+        amount: Decimal,
+        description: str,
+        order_id: str,
+        customer: Mapping[str, object],
+        *,
+        metadata: Mapping[str, str] | None = None,
+        currency: str = "MXN",
+    ) -> Charge:
+        """Make a charge to be paid by telephone; its ``payment_method`` has the number and the payment key.
+
+        customer: name and email, and if known last_name, phone_number, address.
+        """
+        asked: dict[str, object] = {
+            "method": "card",
+            "confirm": "ivr",
+            "amount": amount,
+            "currency": currency,
+            "description": description,
+            "order_id": order_id,
+            "customer": customer,
+        }
+        if metadata:
+            asked["metadata"] = metadata
+        return await self._ask(Charge, "POST", "/charges", Body(wire.dumps(asked)))
+
+    async def get_charge(self, charge_id: str) -> Charge:
+        """The charge with this id."""
+        return await self._ask(Charge, "GET", f"/charges/{quote(charge_id, safe='')}")
+
+    async def list_charges(
+        self, *, order_id: str | None = None, limit: int = 10, offset: int = 0
+    ) -> list[Charge]:
+        """Charges, the newest first; of one order, where given."""
+        query = {"limit": str(limit), "offset": str(offset)}
+        if order_id is not None:
+            query["order_id"] = order_id
+        reply = await self._send("GET", f"/charges?{urlencode(query)}")
+        read = _read(reply)
+        if not isinstance(read, list):
+            raise OpenpayUnreachable("bad_reply", sent=True, ms=reply.ms)
+        return [_model(Charge, item, reply) for item in read]
+
+    async def _ask(self, model: type[Answered], method: str, path: str, body: Body | None = None) -> Answered:
+        reply = await self._send(method, path, body)
+        return _model(model, _read(reply), reply)
+
+    async def _send(self, method: str, path: str, body: Body | None = None) -> Reply:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            reply = await self._http.request(
+                method, self._url + path, headers=headers, credentials=self._credentials, body=body
+            )
+        except HttpFailed as failed:
+            raise OpenpayUnreachable(failed.cause, sent=failed.sent, ms=failed.ms) from None
+        if not 200 <= reply.status < 300:
+            raise _refusal(reply)
+        return reply
+
+
+def _read(reply: Reply) -> object:
+    try:
+        return wire.loads(reply.body)
+    except ValueError:
+        raise OpenpayUnreachable("bad_reply", sent=True, ms=reply.ms) from None
+
+
+def _model(model: type[Answered], read: object, reply: Reply) -> Answered:
+    try:
+        return model.model_validate(read)
+    except ValidationError:
+        raise OpenpayUnreachable("bad_reply", sent=True, ms=reply.ms) from None
+
+
+def _refusal(reply: Reply) -> OpenpayRefused:
+    try:
+        read = wire.loads(reply.body)
+    except ValueError:
+        read = None
+    error = read if isinstance(read, dict) else {}
+    code, words = error.get("error_code"), error.get("description")
+    if not isinstance(code, int) or isinstance(code, bool):
+        code = None
+    return OpenpayRefused(reply.status, code, words[:200] if isinstance(words, str) else "", ms=reply.ms)
+
+
+def _on_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
