@@ -82,7 +82,7 @@ class MemoryReactor(Clock):
         while True:
             if until is not None and until():
                 return True
-            due = [call.getTime() for call in self.getDelayedCalls()]
+            due = [call.getTime() for call in self.getDelayedCalls()]  # type: ignore[misc]
             step = min([end, *due]) - self.seconds()
             if step <= 0 and not any(time <= self.seconds() for time in due):
                 return until is None
