@@ -2,6 +2,7 @@
 
 from ivr_sim.media.engine import MediaEngine, NoPortFree
 from ivr_sim.media.g711 import CODECS, FRAME_SAMPLES, PCMA, PCMU, SAMPLE_RATE, Codec, Samples
+from ivr_sim.media.recorder import Recorder
 from ivr_sim.media.stream import MediaStream, StreamListener, StreamStats
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MediaEngine",
     "MediaStream",
     "NoPortFree",
+    "Recorder",
     "Samples",
     "StreamListener",
     "StreamStats",

@@ -15,7 +15,6 @@ __all__ = ["KeyDown", "KeyMerger", "KeyUp", "Method"]
 Method = Literal["rfc4733", "info", "inband"]
 
 TOGETHER = 0.120  # seconds within which the same key by two ways is one
-RANK: dict[Method, int] = {"rfc4733": 0, "info": 1, "inband": 2}
 REMEMBERED = 8
 
 
@@ -30,7 +29,7 @@ class KeyDown:
 
 @dataclass(frozen=True, slots=True)
 class KeyUp:
-    """The key that was down went up; start is that of its KeyDown, the method the best that told of it."""
+    """The key that was down went up; digit, method and start are those of its KeyDown."""
 
     digit: str = field(repr=False)
     method: Method
@@ -55,9 +54,8 @@ class KeyMerger:
     """Merges key presses by several ways into one sequence in which KeyDown and KeyUp take turns.
 
     The same digit by two ways, begun within 120 ms of the other or while it sounds, is one key; a way that
-    tells of the digit twice means two keys. A merged key is up when it is up by every way that told of it.
-    Telephone-events are worth more than INFO, INFO more than tones: the KeyUp names the best. Once
-    telephone-events were seen, tones are not listened to.
+    tells of the digit twice means two keys. A merged key goes by the way that told of it first, and is up
+    when it is up by every way that told of it. Once telephone-events were seen, tones are not listened to.
     """
 
     def __init__(self) -> None:
@@ -80,8 +78,6 @@ class KeyMerger:
         if known is not None:
             known.told_by.add(method)
             known.sounding.add(method)
-            if RANK[method] < RANK[known.method]:
-                known.method = method
             return []
         out: list[KeyDown | KeyUp] = []
         if self._open is not None:  # nobody holds two keys: the end of the first one is lost or late
@@ -106,7 +102,7 @@ class KeyMerger:
         if key.reported:
             return []
         key.end = max(key.end, start + duration_ms / 1000)
-        if key.level is None or method == key.method:
+        if key.level is None:
             key.level = level_dbm0
         return [] if key.sounding else [self._release(key)]
 

@@ -33,7 +33,7 @@ class StreamListener(Protocol):
     """Who hears and speaks on a stream.
 
     The calls come on the reactor's thread. Keys of a tick come before the tick itself, so that a prompt
-    can stop in it; ``key_down`` and ``key_up`` take turns, each up with the digit and start of its down.
+    can stop in it; ``key_down`` and ``key_up`` take turns, each up with digit, method and start of its down.
     A listener that raises loses its own stream and nobody else's.
     """
 
@@ -56,7 +56,7 @@ class StreamListener(Protocol):
         duration_ms: int,
         level_dbm0: float | None,
     ) -> None:
-        """The key went up again; the method is the best of those that told of it."""
+        """The key went up again; duration_ms as long as any of the ways that told of it say."""
         ...
 
 

@@ -1,0 +1,191 @@
+"""The recording of one call: stereo, in memory until the keys in it are made unreadable.
+
+Key tones can be read off a recording by ear, by a decoder or off a spectrogram. So a recording is written
+only after :meth:`Recorder.mask`, which puts one neutral tone in the place of each; the length stays.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import wave
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import dtmf
+from ivr_sim.errors import LocalProtocolError
+from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE, Samples
+
+__all__ = ["Recorder", "Span"]
+
+Span = tuple[float, float]  # start and end in seconds since the first frame
+
+BLOCK_FRAMES = 500  # memory is taken ten seconds at a time
+PAD = 0.030  # seconds before and after a key: what is known of its edges is not exact
+NEUTRAL_HZ = 400.0  # a second octave away from the lowest key tone, 697 Hz
+NEUTRAL_DBM0 = -25.0
+FULL_SCALE_DBM0 = 3.14
+RAMP = 40  # samples: no click, whose spectrum would reach the key tones
+
+# A tone that no receiver would take for a key may yet be legible to somebody who looks for it.
+WINDOW, HOP = 160, 80
+TONES_HZ = (697, 770, 852, 941, 1209, 1336, 1477, 1633)  # ITU-T Q.23
+WEAKEST_DBM0 = -60.0
+SHARE = 0.35  # of all power in a window, in one tone of each group
+TWIST = 100.0  # 20 dB
+
+
+class Recorder:
+    """Records both sides of a call, frame by frame; left is the caller, right the IVR.
+
+    longest: seconds after which nothing more is recorded (``cut`` says so): ten minutes are 19 MB.
+    """
+
+    def __init__(self, *, longest: float = 660.0) -> None:
+        self.masked = False
+        self.cut = False
+        self._limit = round(longest * SAMPLE_RATE / FRAME_SAMPLES)
+        self._blocks: list[npt.NDArray[np.int16]] = []
+        self._frames = 0
+
+    def __repr__(self) -> str:
+        return f"<Recorder {self.duration:.2f} s, {'masked' if self.masked else 'not masked'}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a recording is written masked, and not pickled")
+
+    @property
+    def duration(self) -> float:
+        """Seconds recorded."""
+        return self._frames * FRAME_SAMPLES / SAMPLE_RATE
+
+    def append(self, caller: Samples | None, ivr: Samples | None) -> None:
+        """Record 20 ms: int16 (160,) each, None for silence. Nothing more once it was masked."""
+        if self.masked or self.cut:
+            return
+        if self._frames >= self._limit:
+            self.cut = True
+            return
+        block, place = divmod(self._frames, BLOCK_FRAMES)
+        if block == len(self._blocks):
+            self._blocks.append(np.zeros((BLOCK_FRAMES, FRAME_SAMPLES, 2), np.int16))
+        for side, samples in enumerate((caller, ivr)):
+            if samples is not None:
+                self._blocks[block][place, :, side] = samples
+        self._frames += 1
+
+    def mask(self, intervals: Iterable[Span], *, published: Iterable[Span] = ()) -> None:
+        """Make keys unreadable on the caller's side: one neutral tone in the place of each.
+
+        intervals: when secret keys were down; these are masked whatever sounds in them, and 30 ms more on
+        either side. published: when keys were down that may be heard. Everywhere else each key tone that
+        can be found is masked too, however weak: a telephone may send tones beside the keys it reports.
+        Raises LocalProtocolError for times that are no numbers, or when it was masked before.
+        """
+        if self.masked:
+            raise LocalProtocolError(f"{self!r} cannot be masked again")
+        secret, audible = _checked(intervals), _checked(published)
+        sound = self._sound()
+        caller = sound[:, 0]
+        hidden = np.zeros(len(caller), bool)
+        for start, end in _found(caller):
+            hidden[_samples(start, end, len(caller))] = True
+        for start, end in audible:
+            hidden[_samples(start - PAD, end + PAD, len(caller))] = False
+        hidden = _widened(hidden)
+        for start, end in secret:
+            hidden[_samples(start - PAD, end + PAD, len(caller))] = True
+        for first, last in _runs(hidden):
+            caller[first:last] = _neutral(last - first)
+        self._blocks = [sound]
+        self.masked = True
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write a 16-bit stereo WAV at 8 kHz, whole or not at all, readable by its owner only.
+
+        Raises LocalProtocolError when it was not masked, OSError when it cannot be written.
+        """
+        if not self.masked:
+            raise LocalProtocolError(f"{self!r} is written only after mask()")
+        target = Path(path)
+        handle, part = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file, wave.open(file, "wb") as wav:
+                wav.setnchannels(2)
+                wav.setsampwidth(2)
+                wav.setframerate(SAMPLE_RATE)
+                wav.writeframes(self._blocks[0].astype("<i2", copy=False).tobytes())
+            os.replace(part, target)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+    def _sound(self) -> npt.NDArray[np.int16]:
+        """All of it, (n, 2)."""
+        if not self._blocks:
+            return np.zeros((0, 2), np.int16)
+        return np.concatenate(self._blocks)[: self._frames].reshape(-1, 2)
+
+
+def _checked(spans: Iterable[Span]) -> list[Span]:
+    spans = [(float(start), max(float(start), float(end))) for start, end in spans]
+    if not np.isfinite(spans).all():
+        raise LocalProtocolError(f"no times of a recording: {spans}")
+    return spans
+
+
+def _samples(start: float, end: float, length: int) -> slice:
+    """The samples of a time span, as far as there are any."""
+    first, last = (min(max(round(t * SAMPLE_RATE), 0), length) for t in (start, end))
+    return slice(first, last)
+
+
+def _found(caller: Samples) -> list[Span]:
+    """Where key tones are: what the receiver takes for keys, and windows with much of two of the tones."""
+    spans = [(tone.start_s, tone.end_s) for tone in dtmf.decode(caller, SAMPLE_RATE)]
+    if len(caller) < WINDOW:
+        return spans
+    windows = np.lib.stride_tricks.sliding_window_view(caller, WINDOW)[::HOP]
+    spread = np.hanning(WINDOW + 2)[1:-1]
+    angle = 2j * np.pi * np.outer(np.arange(WINDOW), TONES_HZ) / SAMPLE_RATE
+    bank = (np.exp(angle) * spread[:, None]).astype(np.complex64)
+    weakest = (32768 * 10 ** ((WEAKEST_DBM0 - FULL_SCALE_DBM0) / 20)) ** 2 / 2
+    for first in range(0, len(windows), 4096):  # as float32 all at once, ten minutes would be 77 MB
+        part = windows[first : first + 4096].astype(np.float32)
+        # Power of a sine at each tone's frequency, and of everything.
+        power = 2 * np.abs(part @ bank) ** 2 / spread.sum() ** 2
+        total = (part**2) @ (spread**2).astype(np.float32) / (spread**2).sum()
+        low, high = power[:, :4].max(axis=1), power[:, 4:].max(axis=1)
+        hit = (np.minimum(low, high) > weakest) & (low + high > SHARE * total)
+        hit &= (low < TWIST * high) & (high < TWIST * low)
+        for index in np.flatnonzero(hit) + first:
+            spans.append((index * HOP / SAMPLE_RATE, (index * HOP + WINDOW) / SAMPLE_RATE))
+    return spans
+
+
+def _widened(hidden: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The same with 30 ms more on either side of each run."""
+    wide = np.zeros_like(hidden)
+    pad = round(PAD * SAMPLE_RATE)
+    for first, last in _runs(hidden):
+        wide[max(first - pad, 0) : last + pad] = True
+    return wide
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and behind-the-last index of each run of true ones."""
+    steps = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return [(int(first), int(last)) for first, last in steps.reshape(-1, 2)]
+
+
+def _neutral(length: int) -> Samples:
+    tone = np.sin(2 * np.pi * NEUTRAL_HZ / SAMPLE_RATE * np.arange(length))
+    ramp = min(RAMP, length // 2)
+    rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / max(ramp, 1)) ** 2
+    tone[:ramp] *= rise
+    tone[length - ramp :] *= rise[::-1]
+    amplitude = 32768 * 10 ** ((NEUTRAL_DBM0 - FULL_SCALE_DBM0) / 20)
+    return np.asarray(np.round(amplitude * tone), np.int16)
