@@ -1,0 +1,211 @@
+"""A network in memory with a scripted peer, listeners that remember, and a real reactor in a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from twisted.internet import threads
+
+from ivr_sim.media import FRAME_SAMPLES, MediaEngine, Samples
+from ivr_sim.sip.memory import MemoryReactor
+from ivr_sim.sip.message import Message, Request, Response, parse, response_to
+from ivr_sim.sip.user_agent import Session, UserAgent
+
+SERVER = ("127.0.0.1", 5060)
+
+OFFER = (
+    b"v=0\r\no=them 5 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 40000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+)
+
+
+class Listener:
+    """Hears everything, says a constant level, and writes keys down."""
+
+    def __init__(self, level: int = 0) -> None:
+        self.level = level
+        self.heard: list[Samples] = []
+        self.keys: list[tuple[str, str, int]] = []
+        self.downs: list[str] = []
+
+    def tick(self, heard: Samples) -> Samples | None:
+        self.heard.append(heard)
+        return np.full(FRAME_SAMPLES, self.level, np.int16) if self.level else None
+
+    def key_down(self, digit: str, method: str, start: float) -> None:
+        self.downs.append(digit)
+
+    def key_up(
+        self, digit: str, method: str, start: float, duration_ms: int, level_dbm0: float | None
+    ) -> None:
+        self.keys.append((digit, method, duration_ms))
+
+    def loudest(self) -> int:
+        """The highest level of what was heard."""
+        return max((int(np.abs(frame.astype(np.int32)).max()) for frame in self.heard), default=0)
+
+
+class Peer:
+    """A SIP peer that does only what the test says, but for REGISTER, which it answers with 200."""
+
+    def __init__(self, net: MemoryReactor, address: tuple[str, int] = SERVER) -> None:
+        self.net = net
+        self.address = address
+        self.inbox: list[Message] = []
+        self.registers: list[Request] = []
+        self.on_register: Callable[[Request], Response | None] = lambda request: response_to(request, 200)
+        self._port: Any = net.listenUDP(address[1], self, interface=address[0])
+        self._branches = 0
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        self.transport = transport
+
+    def doStop(self) -> None:  # noqa: N802
+        pass
+
+    def datagramReceived(self, data: bytes, source: tuple[str, int]) -> None:  # noqa: N802
+        message = parse(data)
+        assert message is not None
+        if isinstance(message, Request) and message.method == "REGISTER":
+            self.registers.append(message)
+            answer = self.on_register(message)
+            if answer is not None:
+                self.send(answer, source)
+        else:
+            self.inbox.append(message)
+
+    def send(self, message: Message, to: tuple[str, int]) -> None:
+        self._port.write(message.to_bytes(), to)
+
+    def take(self, what: str | int) -> Any:
+        """The next request of this method, or response of this status, out of the inbox."""
+        for message in self.inbox:
+            if what == (message.method if isinstance(message, Request) else message.status):
+                self.inbox.remove(message)
+                return message
+        seen = [m.start_line for m in self.inbox]
+        raise AssertionError(f"no {what} came, but {seen}")
+
+    def has(self, what: str | int) -> bool:
+        """Whether such a message is in the inbox."""
+        return any(what == (m.method if isinstance(m, Request) else m.status) for m in self.inbox)
+
+    def request(
+        self,
+        method: str,
+        to: tuple[str, int],
+        *extra: str,
+        number: int = 1,
+        to_tag: str | None = None,
+        call_id: str = "call-1",
+        branch: str | None = None,
+        body: bytes = b"",
+        uri: str | None = None,
+        contact: bool = True,
+        dialled: str = "5000",
+        from_tag: str = "them",
+    ) -> Request:
+        """Send a request of ours to a user agent; returns it."""
+        self._branches += 1
+        branch = branch or f"z9hG4bKp{self._branches}"
+        head = [
+            f"{method} {uri or f'sip:ivr@{to[0]}:{to[1]}'} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch}",
+            "Max-Forwards: 70",
+            f'From: "Ana" <sip:ana@ivr.test>;tag={from_tag}',
+            f"To: <sip:{dialled}@ivr.test>" + (f";tag={to_tag}" if to_tag else ""),
+            f"Call-ID: {call_id}",
+            f"CSeq: {number} {method}",
+            *([f"Contact: <sip:ana@{self.address[0]}:{self.address[1]}>"] if contact else []),
+            *extra,
+        ]
+        if body and not any(line.lower().startswith("content-type") for line in extra):
+            head.append("Content-Type: application/sdp")
+        data = "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
+        self._port.write(data, to)
+        parsed = parse(data)
+        assert isinstance(parsed, Request)
+        return parsed
+
+    def close(self) -> None:
+        self._port.stopListening()
+
+
+@pytest.fixture
+def net() -> MemoryReactor:
+    return MemoryReactor()
+
+
+@pytest.fixture
+def peer(net: MemoryReactor) -> Peer:
+    return Peer(net)
+
+
+@pytest.fixture
+def engine(net: MemoryReactor) -> Iterator[MediaEngine]:
+    """Real RTP sockets, ticked by the network's clock."""
+    made = MediaEngine(net)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def listener() -> type[Listener]:
+    return Listener
+
+
+@pytest.fixture
+def new_peer() -> type[Peer]:
+    return Peer
+
+
+@pytest.fixture
+def offer() -> bytes:
+    return OFFER
+
+
+@pytest.fixture
+def new_agent(net: MemoryReactor, engine: MediaEngine) -> Iterator[Callable[..., UserAgent]]:
+    """Makes user agents in memory, stopped at the end; ``calls`` of each holds the sessions that rang."""
+    made: list[UserAgent] = []
+
+    def make(username: str = "ivr", *, server: tuple[str, int] = SERVER, **more: Any) -> UserAgent:
+        calls: list[Session] = []
+        options: dict[str, Any] = {"password": f"secret-{username}", "on_call": calls.append, **more}
+        agent = UserAgent(net, engine, server=server, username=username, **options)
+        agent.calls = calls  # type: ignore[attr-defined]
+        made.append(agent)
+        return agent
+
+    yield make
+    for agent in made:
+        done = agent.stop()
+        net.run(3)
+        assert done.called
+
+
+@pytest.fixture(scope="session")
+def on_reactor() -> Iterator[Callable[..., Any]]:
+    """Calls a function on a running reactor, waits for its result, Deferreds included; 20 s at most."""
+    from twisted.internet import reactor
+
+    thread = threading.Thread(
+        target=reactor.run, kwargs={"installSignalHandlers": False}, name="reactor", daemon=True
+    )
+    running = threading.Event()
+    reactor.callWhenRunning(running.set)
+    thread.start()
+    assert running.wait(10)
+
+    def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return threads.blockingCallFromThread(reactor, function, *args, **kwargs)
+
+    yield call
+    reactor.callFromThread(reactor.stop)
+    thread.join(10)
+    assert not thread.is_alive()
