@@ -48,6 +48,8 @@ def generate(
             raise DtmfError(f"{name} of {ms}; give milliseconds, 0 or more")
     if not (math.isfinite(level_dbm0) and math.isfinite(twist_db)) or level_dbm0 > 20 or abs(twist_db) > 100:
         raise DtmfError(f"a level of {level_dbm0} dBm0 with a twist of {twist_db} dB cannot be made")
+    if not tone_ms:
+        raise DtmfError("tones of 0 ms cannot be heard")
     tones = [key_tones(digit) for digit in digits]
     length_ms = lead_ms + tail_ms + len(tones) * tone_ms + max(len(tones) - 1, 0) * gap_ms
     if length_ms > _LONGEST_S * 1000:

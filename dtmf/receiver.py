@@ -89,9 +89,11 @@ class Receiver:
             raise DtmfError(
                 f"samples of shape {np.shape(samples)} for {len(chosen)} lines; give (lines, n) or (n,)"
             )
+        if not len(chosen):
+            return []
         filled = self._filled[chosen]
         if len(chosen) == 1 or (filled == filled[0]).all():
-            found = self._append(chosen, array, int(filled[0]) if len(chosen) else 0)
+            found = self._append(chosen, array, int(filled[0]))
         else:
             found = []
             for fill in np.unique(filled):
@@ -127,8 +129,9 @@ class Receiver:
             return chosen.astype(np.intp)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             raise DtmfError(f"lines {lines!r}; give indices")
-        if chosen.min() < 0 or chosen.max() >= self._lines:
-            raise DtmfError(f"line {int(chosen.max())} of {self._lines}; indices start at 0")
+        for index in (int(chosen.min()), int(chosen.max())):
+            if not 0 <= index < self._lines:
+                raise DtmfError(f"line {index} of a receiver whose lines are 0 to {self._lines - 1}")
         if len(chosen) > 1 and np.bincount(chosen).max() > 1:
             raise DtmfError("a line is fed twice in one call")
         return chosen.astype(np.intp, copy=False)
@@ -143,7 +146,7 @@ class Receiver:
         if rest:
             self._pending[lines, :rest] = samples[:, count * WINDOW :]
         self._filled[lines] = rest
-        if not count or not len(lines):
+        if not count:
             return []
         blocks = samples[:, : count * WINDOW].reshape(len(lines), count, WINDOW)
         return self._advance(lines, blocks)
