@@ -16,12 +16,14 @@ from .errors import ConfigurationError, StoreUnavailable
 from .keys import KeyStore
 from .wire import MAX_BODY, BadRequest, read_request, write_error, write_reply
 
-__all__ = ["create_app"]
+__all__ = ["DEFAULT_PATH", "create_app"]
+
+DEFAULT_PATH = "/openpay/authorizer"  # guide L127
 
 log = logging.getLogger(__name__)
 
 
-def create_app(store: KeyStore, *, user: str, password: str, path: str = "/openpay/authorizer") -> Flask:
+def create_app(store: KeyStore, *, user: str, password: str, path: str = DEFAULT_PATH) -> Flask:
     """The authorizer as a WSGI application: ``POST path`` for Openpay, ``GET /health`` for your monitoring.
 
     user, password: what Openpay identifies itself with by HTTP Basic. path: where the service is, plain
@@ -54,7 +56,12 @@ def create_app(store: KeyStore, *, user: str, password: str, path: str = "/openp
         # A server that cannot tell where a body without a length ends would make it look empty.
         if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
             return reply(write_error(411), 411)
-        body = request.get_data(cache=False)
+        try:
+            body = request.get_data(cache=False)
+        except HTTPException:
+            raise
+        except Exception as error:  # each server has errors of its own for chunks that are none
+            raise BadRequest("No se pudo leer el cuerpo") from error
         if len(body) > MAX_BODY:
             return reply(write_error(413), 413)
         payment_key = store.find(read_request(body))

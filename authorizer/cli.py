@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 from flask import Flask
 
+from .app import DEFAULT_PATH
 from .errors import AuthorizerError
 from .keys import KeyStore, PaymentKey
 from .server import is_loopback, listen
@@ -100,17 +101,14 @@ def serve(host: str, port: int, database: str | None, user: str) -> None:
 def serve_until_stopped(app: Flask, host: str, port: int) -> None:
     """Listen, say where, and serve until SIGINT or SIGTERM."""
     server = listen(app, host, port)
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"authorizer listens on http://{shown}:{server.port}/openpay/authorizer (Ctrl-C stops it)")
-    if not is_loopback(host):
-        click.echo("WARNING: others can reach it, and HTTP shows them the password: use HTTPS", err=True)
     signal.signal(signal.SIGTERM, stop)
-    try:
+    with closing(server.socket), suppress(KeyboardInterrupt):
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"authorizer listens on http://{shown}:{server.port}{DEFAULT_PATH} (Ctrl-C stops it)")
+        if not is_loopback(host):
+            click.echo("WARNING: others can reach it, and HTTP shows them the password: use HTTPS", err=True)
         server.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("authorizer stopped")
-    finally:
-        server.server_close()
+    click.echo("authorizer stopped")
 
 
 def password() -> str:

@@ -27,6 +27,10 @@ class Handler(WSGIRequestHandler):
         """The Server header."""
         return "authorizer"
 
+    def handle_expect_100(self) -> bool:
+        """Say nothing here: werkzeug sends ``100 Continue`` by itself, and once is enough."""
+        return True
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """One plain line per request; the peer's text is quoted, so that it cannot forge a line."""
         log.info("%s %s %s", self.address_string(), ascii(self.requestline), code)

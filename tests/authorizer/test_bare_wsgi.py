@@ -83,7 +83,21 @@ class Broken(io.RawIOBase):
         raise ConnectionResetError("gone")
 
 
-@pytest.mark.parametrize("stream", [io.BytesIO(b'{"ivr'), io.BytesIO(), Broken()])
+class BadChunk(Exception):
+    """What a server may raise on a chunk that is none: gunicorn's is no OSError."""
+
+
+class Unreadable:
+    """A server's own stream, which only has ``read``."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        raise BadChunk(b"zz")
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO(b'{"ivr'), io.BytesIO(), Broken(), Unreadable()])
 @pytest.mark.parametrize("ends", [{"CONTENT_LENGTH": "30"}, {"wsgi.input_terminated": True}])
 def test_a_body_that_breaks_off_is_400(app: Flask, basic: Basic, stream: Any, ends: dict[str, Any]) -> None:
     stream.seek(0) if stream.seekable() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import os
 import random
 import secrets
 import subprocess
@@ -22,6 +23,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+import authorizer.database
 import authorizer.keys
 from authorizer import (
     AuthorizerError,
@@ -358,7 +360,11 @@ def test_processes_that_start_at_once_share_a_new_database(database_url: str) ->
         "s.issue(Decimal(1), 'Cargo', sys.argv[2]); s.close()"
     )
     peers = [
-        subprocess.Popen([sys.executable, "-c", program, database_url, f"ord-{n}"], stdin=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", program, database_url, f"ord-{n}"],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(authorizer.__file__).parents[1])},
+        )
         for n in range(4)
     ]
     for peer in peers:
@@ -393,7 +399,8 @@ def test_a_database_in_memory_is_one_for_all_threads() -> None:
     store.close()
 
 
-def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
+def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authorizer.database, "PATIENCE", 0)
     url = f"sqlite:///{tmp_path / 'keys.sqlite3'}"
     store, engine = KeyStore(url), create_engine(url)
     key = store.issue(AMOUNT, "Cargo", "ord-1")
