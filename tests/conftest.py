@@ -1,10 +1,16 @@
-"""What all tests share: a fixed wall clock, and a journal that keeps its records."""
+"""What all tests share: a fixed wall clock, a journal that keeps its records, and a running reactor."""
 
 from __future__ import annotations
 
+import inspect
+import threading
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
+from twisted.internet import threads
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from ivr_sim.journal import Event, Journal, Record
 
@@ -36,3 +42,35 @@ def journal() -> KeptJournal:
 @pytest.fixture
 def today() -> date:
     return TODAY
+
+
+@pytest.fixture(scope="session")
+def on_reactor() -> Callable[..., Any]:
+    """Calls a function on the running reactor and waits for its result, at most ``seconds`` (20).
+
+    The function may be a coroutine function, or return a Deferred. The reactor runs in a daemon thread
+    and is not stopped: it could not be started again for the tests that follow.
+    """
+    from twisted.internet import reactor as installed
+
+    reactor: Any = installed
+    if not reactor.running:
+        started = threading.Event()
+        reactor.callWhenRunning(started.set)
+        thread = threading.Thread(
+            target=reactor.run, kwargs={"installSignalHandlers": False}, name="reactor", daemon=True
+        )
+        thread.start()
+        assert started.wait(10)
+
+    def call(function: Callable[..., Any], *args: Any, seconds: float = 20, **more: Any) -> Any:
+        def begin() -> Deferred[Any]:
+            if inspect.iscoroutinefunction(function):
+                done = Deferred.fromCoroutine(function(*args, **more))
+            else:
+                done = maybeDeferred(function, *args, **more)
+            return done.addTimeout(seconds, reactor)
+
+        return threads.blockingCallFromThread(reactor, begin)
+
+    return call

@@ -133,7 +133,7 @@ class LegCall:
         self._digit_ticks = 0
         self._first_ticks = 0
         self._too_long_told = False
-        self.presses: list[Press] = []
+        self._presses: list[Press] = []
         self.gone: Literal["caller", "ivr"] | None = None
         self.on_hang_up: Callable[[], None] = lambda: None
 
@@ -245,7 +245,7 @@ class LegCall:
     def key_down(self, digit: str, method: Method, start: float) -> None:
         """A key's onset is certain: a prompt that may be interrupted stops now."""
         press = Press(start)
-        self.presses.append(press)
+        self._presses.append(press)
         self._down[method] = press
         if self._forgets(press) or digit == self._swallow:
             return
@@ -260,7 +260,7 @@ class LegCall:
         press = self._down.pop(method, None)
         if press is None:
             press = Press(start)
-            self.presses.append(press)
+            self._presses.append(press)
         press.end = start + duration_ms / 1000
         self._journal.emit(
             KeyPressed(
@@ -285,9 +285,14 @@ class LegCall:
         self._resume(CallerHungUp("the caller hung up"))
         self._stir()
 
-    def secret_spans(self) -> list[tuple[float, float]]:
-        """When keys were down that nobody published, in seconds since the answer."""
-        return [(p.start, self.now if p.end is None else p.end) for p in self.presses if not p.published]
+    def key_spans(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """When keys were down, in seconds since the answer: those that stay secret, and those published."""
+        secret: list[tuple[float, float]] = []
+        published: list[tuple[float, float]] = []
+        for press in self._presses:
+            span = (press.start, self.now if press.end is None else press.end)
+            (published if press.published else secret).append(span)
+        return secret, published
 
     # Inside -------------------------------------------------------------------------------------
 
