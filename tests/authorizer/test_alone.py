@@ -37,10 +37,10 @@ def alone(tmp_path: Path) -> Path:
         ["env/bin/python", "-m", "pip", "install", "-q", "-r", "authorizer/requirements.txt"],
     ):
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=ENOUGH, check=False
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=ENOUGH, check=False
         )
         assert done.returncode == 0, done.stderr
-    return folder
+    return tmp_path
 
 
 def environment() -> dict[str, str]:
