@@ -57,15 +57,16 @@ class WebServer:
         self._wanted = port
         self._threads = threads
         self._name = name or "web"
+        self._port: int | None = None
         self._listening: Any = None
         self._stopped: Deferred[None] | None = None
 
     @property
     def port(self) -> int:
         """The TCP port that it listens on. Raises LocalProtocolError before ``start``."""
-        if self._listening is None:
+        if self._port is None:
             raise LocalProtocolError(f"the {self._name} server has no port before start()")
-        return int(self._listening.getHost().port)
+        return self._port
 
     @property
     def url(self) -> str:
@@ -88,6 +89,7 @@ class WebServer:
             )
         except CannotListenError as failed:
             raise ConfigurationError(self._why_not(failed)) from None
+        self._port = int(self._listening.getHost().port)
         self._pool, self._site, self._connections = pool, site, connections
         pool.start()
 

@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
@@ -129,12 +129,8 @@ class HttpClient:
     def __init__(self, reactor: Any, *, timeout: float, agent: Any = None) -> None:
         self._reactor = reactor
         self._timeout = timeout
-        self._agent: Any = agent or Agent(
-            reactor,
-            # The deadline cancels a connection attempt; Twisted's own limit must not come before.
-            connectTimeout=timeout * 2,
-            pool=HTTPConnectionPool(reactor, persistent=False),
-        )
+        self._agent = agent
+        self._policy = BrowserLikePolicyForHTTPS()
 
     async def request(
         self,
@@ -148,7 +144,15 @@ class HttpClient:
         """Send one request and read its reply. Raises HttpFailed; cancelling closes the connection."""
         start = self._reactor.seconds()
         exchange = _Exchange()
-        pending = self._agent.request(
+        connection = _OneConnection(self._reactor)
+        agent: Any = self._agent or Agent(
+            self._reactor,
+            self._policy,
+            # The deadline cancels a connection attempt; Twisted's own limit must not come before.
+            connectTimeout=self._timeout * 2,
+            pool=connection,
+        )
+        pending = agent.request(
             method.encode(), url.encode(), _headers(headers or {}, credentials), body
         ).addCallback(exchange.read)
         late = False
@@ -164,6 +168,7 @@ class HttpClient:
             await pending
         except CancelledError:
             if not late:
+                connection.abort()
                 raise
         except Exception as failed:
             cause = _cause(failed)
@@ -178,10 +183,33 @@ class HttpClient:
         elif exchange.too_large:
             cause = "too_large"
         if cause is not None:
+            connection.abort()
             sent = body.sent if body is not None else cause not in ("dns", "connect", "tls")
             raise HttpFailed(cause, sent=sent, status=exchange.status, ms=ms)
         assert exchange.status is not None
         return Reply(exchange.status, exchange.headers, exchange.body, ms)
+
+
+class _OneConnection(HTTPConnectionPool):
+    """The connection of one request, so that it can be cut: over TLS, to lose a connection is to wait
+    until the other side agrees, and the one that is late does not."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor, persistent=False)
+        self._protocol: Any = None
+
+    def getConnection(self, key: Any, endpoint: Any) -> Any:  # noqa: N802
+        """Called by the agent for the connection that it needs."""
+        return super().getConnection(key, endpoint).addCallback(self._keep)
+
+    def _keep(self, protocol: Any) -> Any:
+        self._protocol = protocol
+        return protocol
+
+    def abort(self) -> None:
+        """Cut the connection, if there is one."""
+        if self._protocol is not None and self._protocol.transport is not None:
+            self._protocol.transport.abortConnection()
 
 
 class _Exchange:

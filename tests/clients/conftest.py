@@ -1,0 +1,109 @@
+"""A real reactor in a thread of its own, and a merchant's account at the stand-in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from twisted.internet import reactor, threads
+from twisted.internet.defer import Deferred
+
+from ivr_sim.cards import Card, CardNumber, Expiry, SecurityCode
+from ivr_sim.dialogue.services import Payable
+from ivr_sim.openpay import Store, create_app
+from ivr_sim.wsgi import WebServer
+
+NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+MERCHANT = "mzdtln0bmtms6o3kck8f"
+PRIVATE = "sk_e568c42a6c384b7ab02cd47d2e407cab"
+PUBLIC = "pk_f0660ad5a39f4912872e24a7a660370c"
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def reactor_run() -> Run:
+    """Runs a coroutine function on the reactor and returns its result; bounded by 60 s.
+
+    The reactor is not stopped: it could not be started again for another package's tests.
+    """
+    if not reactor.running:  # type: ignore[attr-defined]
+        started = threading.Event()
+        reactor.callWhenRunning(started.set)  # type: ignore[attr-defined]
+        threading.Thread(
+            target=reactor.run,  # type: ignore[attr-defined]
+            kwargs={"installSignalHandlers": False},
+            name="reactor",
+            daemon=True,
+        ).start()
+        assert started.wait(10)
+
+    def run(make: Callable[[], Coroutine[Deferred[Any], Any, Any]]) -> Any:
+        return threads.blockingCallFromThread(
+            reactor,
+            lambda: Deferred.fromCoroutine(make()).addTimeout(60, reactor),  # type: ignore[arg-type]
+        )
+
+    return run
+
+
+@pytest.fixture
+def web(reactor_run: Run) -> Iterator[Callable[..., WebServer]]:
+    """Starts WSGI applications on free ports; all are stopped at the end."""
+    servers: list[WebServer] = []
+
+    def start(app: Any, **options: Any) -> WebServer:
+        server = WebServer(reactor, app, **options)
+        servers.append(server)
+
+        async def listen() -> None:
+            server.start()
+
+        reactor_run(listen)
+        return server
+
+    yield start
+    for server in servers:
+
+        async def stop(server: WebServer = server) -> None:
+            await server.stop()
+
+        reactor_run(stop)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path}/openpay.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def openpay(web: Callable[..., WebServer], store: Store) -> SimpleNamespace:
+    """The stand-in on a real port: url, merchant_id, private_key, store, app."""
+    app = create_app(store, merchant_id=MERCHANT, private_key=PRIVATE, public_key=PUBLIC, now=lambda: NOW)
+    server = web(app, name="openpay")
+    return SimpleNamespace(
+        url=f"{server.url}/v1", merchant_id=MERCHANT, private_key=PRIVATE, store=store, app=app
+    )
+
+
+@pytest.fixture
+def make_card() -> Callable[..., Card]:
+    def make(number: str = "4111111111111111", code: str | None = None) -> Card:
+        digits = CardNumber(number)
+        cvv = code or "7391"[: digits.brand.cvv]
+        return Card(digits, Expiry.keyed("1229", date(2026, 11, 23)), SecurityCode(cvv, digits.brand))
+
+    return make
+
+
+@pytest.fixture
+def payable() -> Payable:
+    return Payable(key="123456", amount=Decimal("200.00"), order_id="ord-234", description="Cargo IVR")
