@@ -181,7 +181,7 @@ class LineState:
         self._frames += frames
         del self._frames[:-_REMEMBERED]
         if self._down is not None and any(map(self._down.follow, frames)):
-            events.append(self._up(self._down.end))
+            events.append(self._up(self._down, self._down.end))
         for key in dict.fromkeys(frame.key for frame in frames):
             if key not in self._keys or (self._down is not None and self._down.key == key):
                 continue
@@ -189,20 +189,19 @@ class LineState:
             if press is None:
                 continue
             if self._down is not None:
-                events.append(self._up(min(self._down.end, press.start)))
+                events.append(self._up(self._down, min(self._down.end, press.start)))
             self._down = press
             events.append(KeyDown(self._line, KEYS_16[key], press.tone(press.start).start_s))
             if press.end < math.inf and frames[-1].end - press.end >= HOLE:
-                events.append(self._up(press.end))
+                events.append(self._up(press, press.end))
         return events
 
     def finish(self, end: int) -> None:
         """The recording ends at sample ``end``; what follows is silence, and no tone lasts into it."""
         self._limit = end
 
-    def _up(self, end: float) -> KeyUp:
-        press, self._down = self._down, None
-        assert press is not None
+    def _up(self, press: _Press, end: float) -> KeyUp:
+        self._down = None
         self._let_go[press.key] = (end, press.level_db())
         return KeyUp(self._line, press.tone(min(end, self._limit)))
 
