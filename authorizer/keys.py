@@ -236,6 +236,7 @@ class KeyStore:
         return True
 
     def _end(self, key: str, values: dict[str, Any]) -> PaymentKey:
+        self._read(key)  # whatever cannot be a key does not reach the database
         # One conditional statement: of two that end a key in the same moment, one wins.
         still_live = (KEYS.c.ivr_key == key) & (KEYS.c.state == State.LIVE.value)
         with translated("ending a payment key"), self._engine.begin() as connection:
