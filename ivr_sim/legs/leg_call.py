@@ -20,17 +20,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from twisted.internet.defer import Deferred
 
-from ivr_sim.call import CallerHungUp, CallTooLong, Ended, Entry, Phrase, Typed
+from ivr_sim.call import CallerHungUp, CallTooLong, Ended, Entry, Phrase
 from ivr_sim.journal import CallJournal, Journal, KeyPressed, PromptEnded, PromptStarted
+from ivr_sim.legs.collector import Collector, Key, Press
 
-__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Press", "Sounds"]
+__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Sounds"]
 
 FRAME = 160
 TICKS_PER_SECOND = 50
@@ -47,61 +47,6 @@ class Sounds(Protocol):
     async def sound(self, phrase: Phrase) -> Samples:
         """The phrase as it is to be played."""
         ...
-
-
-@dataclass
-class Press:
-    """When a key was down, in seconds since the answer, and whether its tone may be kept audible."""
-
-    start: float
-    end: float | None = None
-    published: bool = False
-
-
-@dataclass(frozen=True)
-class _Key:
-    digit: str
-    press: Press
-
-
-class _Collector:
-    """One entry being typed: the rules of ``Call.collect`` over keys, without time."""
-
-    def __init__(
-        self, max_digits: int, complete: Callable[[str], bool] | None, terminator: str, restart: str
-    ) -> None:
-        self._max = max_digits
-        self._complete = complete or (lambda digits: len(digits) >= max_digits)
-        self._terminator = terminator
-        self._restart = restart
-        self._digits = ""
-        self._presses: list[Press] = []
-
-    @property
-    def empty(self) -> bool:
-        return not self._digits
-
-    def take(self, key: _Key) -> Ended | None:
-        """Take one key; how the entry ended by it, or None."""
-        if key.digit == self._restart:
-            self._digits = ""
-            self._presses = []
-            return None
-        self._presses.append(key.press)
-        if key.digit == self._terminator:
-            return "terminator"
-        if len(self._digits) <= self._max:
-            self._digits += key.digit
-        return "complete" if self._complete(self._digits) else None
-
-    def entry(self, ended: Ended) -> Entry:
-        presses = tuple(self._presses)
-
-        def publish() -> None:
-            for press in presses:
-                press.published = True
-
-        return Entry(Typed(self._digits), ended, publish)
 
 
 class LegCall:
@@ -122,12 +67,12 @@ class LegCall:
         self._position = 0
         self._pause = 0
         self._interruptible = True
-        self._typed: deque[_Key] = deque()
+        self._typed: deque[Key] = deque()
         self._down: dict[str, Press] = {}
         self._swallow = ""
         self._deaf = False
         self._listens_from = 0.0
-        self._collector: _Collector | None = None
+        self._collector: Collector | None = None
         self._entry: Entry | None = None
         self._deadline: int | None = None
         self._digit_ticks = 0
@@ -174,7 +119,7 @@ class LegCall:
             await self.say(*phrases)
         self._check()
         self._deaf = False
-        self._collector = _Collector(max_digits, complete, terminator, restart)
+        self._collector = Collector(max_digits, complete, terminator, restart)
         self._entry = None
         self._first_ticks = round(first_digit_timeout * TICKS_PER_SECOND)
         self._digit_ticks = round(digit_timeout * TICKS_PER_SECOND)
@@ -273,7 +218,7 @@ class LegCall:
         swallow, self._swallow = self._swallow, ""
         if self._forgets(press) or digit == swallow:
             return
-        self._typed.append(_Key(digit, press))
+        self._typed.append(Key(digit, press))
         self._take_typed()
 
     def hung_up(self) -> None:

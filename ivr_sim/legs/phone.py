@@ -1,0 +1,52 @@
+"""A telephone call (SIP session and RTP stream) as a leg, in real time."""
+
+from __future__ import annotations
+
+from ivr_sim.journal import CallAnswered
+from ivr_sim.legs.leg_call import LegCall, Method, Samples
+from ivr_sim.media import Recorder
+from ivr_sim.sip.session import Session
+from ivr_sim.sip.states import Ended
+
+__all__ = ["PhoneLeg"]
+
+
+class PhoneLeg:
+    """Joins a SIP session to a call: frames and keys one way, frames the other, hang-ups both.
+
+    It is the session's ``StreamListener``; the media engine calls it every 20 ms from the answer on.
+    """
+
+    def __init__(self, call: LegCall, session: Session, recorder: Recorder) -> None:
+        self._call = call
+        self._session = session
+        self._recorder = recorder
+        call.on_hang_up = session.hang_up
+        session.ended.addCallback(self._over)
+
+    def answer(self) -> None:
+        """Answer the call; its clock starts."""
+        self._session.answer(self)
+        self._call.answered()
+        codec = self._session.codec or "none until the caller offers one"
+        self._call.journal.emit(CallAnswered(codec=codec, key_methods=self._session.key_methods))
+
+    def tick(self, heard: Samples) -> Samples | None:
+        """The engine's 20 ms."""
+        spoken = self._call.tick(heard)
+        self._recorder.append(heard, spoken)
+        return spoken
+
+    def key_down(self, digit: str, method: Method, start: float) -> None:
+        """A key's onset, from whichever way of keying."""
+        self._call.key_down(digit, method, start)
+
+    def key_up(
+        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+    ) -> None:
+        """A key's end."""
+        self._call.key_up(digit, method, start, duration_ms, level_dbm0)
+
+    def _over(self, ended: Ended) -> Ended:
+        self._call.hung_up()
+        return ended
