@@ -72,7 +72,7 @@ STORIES = [
     ("server INVITE", "start>proceeding:P +2xx>accepted:S +3xx-6xx>accepted: L>terminated:T"),
     ("server INVITE", "start>proceeding:P +3xx-6xx>completed:S request>completed:S G>completed:S"),
     ("server INVITE", "start>proceeding:P +3xx-6xx>completed:S +2xx>completed: H>terminated:T"),
-    ("server INVITE", "start>proceeding:P +3xx-6xx>completed:S ACK>confirmed: ACK>confirmed: I>terminated:"),
+    ("server INVITE", "start>proceeding:P +3xx-6xx>completed:S ACK>confirmed: G>confirmed: I>terminated:"),
     ("server non-INVITE", "start>trying:P request>trying: +1xx>proceeding:S request>proceeding:S"),
     (
         "server non-INVITE",
