@@ -1,0 +1,164 @@
+"""Mexican Spanish: every sentence that a caller can hear.
+
+The caller is addressed as *usted*; ``#`` is the *tecla gato*, ``*`` the *tecla asterisco*; one *marca*
+digits and *presiona* a single key. Each text is one or more whole sentences. Where the issuer says that
+a card is lost, stolen or suspected, the caller hears only that the bank does not allow it: whoever holds
+the telephone need not be the card's owner.
+"""
+
+from __future__ import annotations
+
+from ivr_sim.prompts.template import Choice, Texts
+
+__all__ = ["TEXTS"]
+
+_CALL_YOUR_BANK = "Su banco no autorizó el pago con esta tarjeta. Comuníquese con su banco."
+_NOT_USABLE = "Esta tarjeta no puede usarse para este pago. Comuníquese con su banco."
+_NO_SUCH_CARD = "Este es un sistema de pruebas. Use solo tarjetas de prueba."
+_NO_ENTRY = "No marcó ningún dígito."
+
+TEXTS: Texts = {
+    # The payment key.
+    "welcome": Choice(
+        "merchant",
+        {"": "Le damos la bienvenida al servicio de pagos por teléfono."},
+        otherwise="Le damos la bienvenida al servicio de pagos por teléfono de {merchant}.",
+    ),
+    "ask_key": "Marque su clave de pago y, al terminar, presione la tecla gato.",
+    "bad_key": Choice(
+        "reason",
+        {
+            "silence": "No recibimos su clave de pago.",
+            "empty": _NO_ENTRY,
+            "too_short": "La clave de pago está incompleta.",
+            "too_long": "La clave de pago que marcó tiene demasiados dígitos.",
+            "leading_zero": "Las claves de pago no empiezan con cero.",
+            "not_digits": "La clave de pago solo lleva números.",
+        },
+        otherwise="La clave de pago que marcó no es válida.",
+    ),
+    "key_refused": Choice(
+        "description",
+        {"": "No es posible pagar con esa clave."},
+        otherwise="No es posible pagar con esa clave. El comercio responde: {description}.",
+    ),
+    "try_another_key": "Puede intentar con otra clave de pago.",
+    "authorizer_failed": (
+        "Por el momento no podemos consultar su clave de pago. No se hizo ningún cargo. "
+        "Disculpe las molestias, e intente más tarde."
+    ),
+    # The amount.
+    "amount": Choice(
+        "description",
+        {"": "Va a pagar {amount}."},
+        otherwise="Va a pagar {amount}, por concepto de: {description}.",
+    ),
+    "ask_accept": (
+        "Para aceptar, marque uno. Para rechazar, marque dos. Para escuchar de nuevo el importe, marque tres."
+    ),
+    "bad_choice": Choice(
+        "reason",
+        {"silence": "No recibimos su respuesta.", "empty": "No recibimos su respuesta."},
+        otherwise="Esa opción no es válida.",
+    ),
+    "rejected": "Usted rechazó el pago. No se hizo ningún cargo.",
+    # The card.
+    "ask_card": "Marque el número de su tarjeta y, al terminar, presione la tecla gato.",
+    "bad_card": Choice(
+        "reason",
+        {
+            "silence": "No recibimos el número de su tarjeta.",
+            "empty": _NO_ENTRY,
+            "too_short": "El número de tarjeta está incompleto.",
+            "too_long": "El número de tarjeta que marcó tiene demasiados dígitos.",
+            "not_digits": "El número de tarjeta solo lleva números.",
+            "luhn": "El número de tarjeta no es correcto. Revíselo, por favor.",
+            "not_test_card": _NO_SUCH_CARD,
+        },
+        otherwise="El número de tarjeta que marcó no es válido.",
+    ),
+    "test_cards_only": _NO_SUCH_CARD,
+    "ask_expiry": (
+        "Marque la fecha de vencimiento de su tarjeta: dos dígitos para el mes, y dos dígitos para el año."
+    ),
+    "bad_expiry": Choice(
+        "reason",
+        {
+            "silence": "No recibimos la fecha de vencimiento.",
+            "empty": _NO_ENTRY,
+            "expiry_length": "La fecha de vencimiento lleva cuatro dígitos.",
+            "month": "El mes que marcó no existe. El mes va del cero uno al doce.",
+            "expired": "Según la fecha que marcó, la tarjeta ya venció.",
+            "too_far": "El año de vencimiento que marcó no es válido.",
+        },
+        otherwise="La fecha de vencimiento que marcó no es válida.",
+    ),
+    "ask_cvv": Choice(
+        "digits",
+        {
+            "3": "Marque los tres dígitos del código de seguridad, que está al reverso de su tarjeta.",
+            "4": "Marque los cuatro dígitos del código de seguridad, que está al frente de su tarjeta.",
+        },
+        otherwise="Marque el código de seguridad de su tarjeta.",
+    ),
+    "bad_cvv": Choice(
+        "reason",
+        {
+            "silence": "No recibimos el código de seguridad.",
+            "empty": _NO_ENTRY,
+            "cvv_length": "El código de seguridad no tiene el número correcto de dígitos.",
+        },
+        otherwise="El código de seguridad que marcó no es válido.",
+    ),
+    # The charge and what came of it.
+    "one_moment": "Un momento, por favor. Estamos procesando su pago.",
+    "approved": Choice(
+        "authorization",
+        {"": "Su pago fue aprobado."},
+        otherwise=(
+            "Su pago fue aprobado. Su número de autorización es: {authorization}. Repito: {authorization}."
+        ),
+    ),
+    "declined": Choice(
+        "code",
+        {
+            "2004": "El número de la tarjeta no es correcto.",
+            "2005": "La tarjeta ya venció.",
+            "2006": "Falta el código de seguridad de la tarjeta.",
+            "2007": _NO_SUCH_CARD,
+            "2008": "Esta tarjeta no acepta pagos con puntos.",
+            "2009": "El código de seguridad de la tarjeta no es correcto.",
+            "2010": "No fue posible comprobar la identidad del titular de la tarjeta.",
+            "2011": "No se aceptan pagos con este tipo de tarjeta.",
+            "3001": _CALL_YOUR_BANK,
+            "3002": "La tarjeta ya venció.",
+            "3003": "La tarjeta no tiene fondos suficientes.",
+            "3004": _NOT_USABLE,
+            "3005": "Por seguridad, el pago con esta tarjeta no fue autorizado.",
+            "3006": "Esta operación no está permitida con esta tarjeta.",
+            "3007": _CALL_YOUR_BANK,
+            "3008": "Esta tarjeta no acepta compras por teléfono ni por internet.",
+            "3009": _NOT_USABLE,
+            "3010": "Su banco restringió el uso de esta tarjeta. Comuníquese con su banco.",
+            "3011": _NOT_USABLE,
+            "3012": "Este pago necesita la autorización de su banco. Comuníquese con su banco.",
+        },
+        otherwise="El pago con esta tarjeta no fue autorizado.",
+    ),
+    "ask_another_card": "Para intentar con otra tarjeta, marque uno. Para terminar, marque dos.",
+    "already_paid": "Este pago ya se había realizado. No se hizo ningún cargo nuevo.",
+    "openpay_failed": (
+        "Por el momento no podemos procesar su pago. No se hizo ningún cargo. "
+        "Disculpe las molestias, e intente más tarde."
+    ),
+    "unknown_outcome": (
+        "No pudimos confirmar el resultado de su pago. "
+        "No vuelva a pagar antes de verificar con el comercio si el cargo se realizó."
+    ),
+    # Ends and reminders.
+    "silence_reminder": "¿Sigue usted en la línea? Por favor, marque su respuesta.",
+    "no_input": "No recibimos ninguna respuesta.",
+    "too_many_tries": "Ha llegado al límite de intentos.",
+    "time_limit": "Se agotó el tiempo máximo de la llamada.",
+    "goodbye": "Gracias por llamar. Hasta luego.",
+}
