@@ -19,7 +19,7 @@ import structlog
 import dtmf
 from ivr_sim.errors import ConfigurationError, IvrSimError, LocalProtocolError
 from ivr_sim.media.g711 import Codec
-from ivr_sim.media.stream import MediaStream, StreamListener
+from ivr_sim.media.stream import MediaStream, StreamListener, place
 from ivr_sim.media.transmission import Transmission
 
 __all__ = ["TICK", "MediaEngine", "MediaStream", "NoPortFree", "StreamListener"]
@@ -127,8 +127,8 @@ class MediaEngine:
         self._free.append(stream.slot)
 
     def _schedule(self) -> None:
-        due = self._started_at + (self._ticks + 1) * TICK
-        self._next = self._clock.callLater(max(due - self._clock.seconds(), 0), self._beat)
+        wait = self._started_at + (self._ticks + 1) * TICK - self._clock.seconds()
+        self._next = self._clock.callLater(max(wait - SOON / 2, 0), self._beat)
 
     def _beat(self) -> None:
         self._next = None
@@ -140,8 +140,8 @@ class MediaEngine:
             self._ticks += 1
             try:
                 self._tick()
-            except Exception:
-                log.exception("a media tick failed")
+            except Exception as error:
+                log.error("a media tick failed", error=type(error).__name__, at=place(error))
         if self._running:
             self._schedule()
 

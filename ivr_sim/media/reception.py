@@ -118,9 +118,8 @@ class Reception:
 
     def tone_down(self, digit: str, start_s: float) -> Keys:
         """A tone began, in seconds of the audio searched."""
-        behind = self._searched / SAMPLE_RATE - start_s
-        heard = self._heard_at(self._searched_to)
-        self._tone_start = max((self.now if heard is None else heard) - behind, 0.0)
+        began = round(start_s * SAMPLE_RATE) - self._searched  # samples from now on: below zero
+        self._tone_start = self._heard_at(self._searched_to + began)
         return self.merger.down(digit, "inband", self._tone_start)
 
     def tone_up(self, digit: str, duration_s: float, level_dbm0: float) -> Keys:
@@ -171,8 +170,9 @@ class Reception:
         keys: Keys = []
         for event in told:
             if isinstance(event, EventStarted):
-                heard = self._heard_at(event.timestamp) if event.ssrc == self._ssrc else None
-                self._event_start = max(self.now if heard is None else heard, 0.0)
+                # The clocks of two senders cannot be compared.
+                same = event.ssrc == self._ssrc
+                self._event_start = self._heard_at(event.timestamp) if same else self.now
                 keys += self.merger.down(event.digit, "rfc4733", self._event_start)
             else:
                 keys += self.merger.up(
@@ -180,11 +180,10 @@ class Reception:
                 )
         return keys
 
-    def _heard_at(self, timestamp: int) -> float | None:
-        """When audio of this RTP time is heard; None when it cannot be told."""
-        if self._playout.head is None:
-            return None
-        ahead = timestamp_delta(timestamp, self._playout.head)
+    def _heard_at(self, timestamp: int) -> float:
+        """When audio of this RTP time is heard; now, if that cannot be told."""
+        head = self._playout.head
+        ahead = 0 if head is None else timestamp_delta(timestamp, head)
         if abs(ahead) > SPAN:
-            return None
-        return self.now + ahead / SAMPLE_RATE
+            ahead = 0
+        return max(self.ticks * FRAME_SAMPLES + ahead, 0) / SAMPLE_RATE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections import deque
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
@@ -17,7 +17,7 @@ from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media.g711 import FRAME_SAMPLES, Codec, Samples
 from ivr_sim.media.keys import KeyDown, KeyUp
 from ivr_sim.media.reception import Address, Reception
-from ivr_sim.media.telephone_event import KEYS, EventSender
+from ivr_sim.media.telephone_event import KEYS, EventQueue, EventSender
 from ivr_sim.media.transmission import Transmission
 
 __all__ = ["MediaStream", "StreamListener", "StreamStats"]
@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 MAX_DATAGRAM = 2048
 MAX_PER_TICK = 32  # datagrams of one call; what more there is waits in the kernel's bounded buffer
-PAUSE_TICKS = 5  # 100 ms between two keys sent
 
 
 class StreamListener(Protocol):
@@ -71,14 +70,6 @@ class StreamStats:
     late: int = 0
 
 
-@dataclass(slots=True)
-class _Press:
-    """A key on its way out."""
-
-    sender: EventSender
-    timestamp: int
-
-
 class MediaStream:
     """One call's audio and keys; made by :meth:`MediaEngine.open`, of no use after :meth:`close`.
 
@@ -103,9 +94,8 @@ class MediaStream:
         self._reception: Reception | None = None
         self._sending = True
         self._sent = 0
-        self._queue: deque[EventSender] = deque()
-        self._press: _Press | None = None
-        self._pause = 0
+        self._presses = EventQueue()
+        self._event: tuple[bytes, int, bool] | None = None  # of a key on its way, for this tick
 
     def __repr__(self) -> str:
         return f"<MediaStream port {self.local_port}, {self.ticks} ticks>"
@@ -123,7 +113,7 @@ class MediaStream:
     @property
     def pressing(self) -> bool:
         """Whether keys given to :meth:`press` are still being sent."""
-        return bool(self._queue) or self._press is not None or self._pause > 0
+        return self._presses.busy
 
     @property
     def stats(self) -> StreamStats:
@@ -189,7 +179,7 @@ class MediaStream:
         sender = EventSender(digit, duration_ms)
         if self._reception is None or self._reception.event_payload_type is None:
             raise LocalProtocolError("no telephone-events were agreed upon; send INFO or tones instead")
-        self._queue.append(sender)
+        self._presses.put(sender)
 
     def info_key(self, digit: str, duration_ms: int) -> None:
         """The caller's SIP INFO brought a key; ignored unless the stream ticks.
@@ -267,21 +257,22 @@ class MediaStream:
         if self.closed:
             return None
         self._transmission.spoken(self.slot, spoken)
-        self._next_press()
-        return self.codec if self._press is None and self._destination is not None else None
+        self._event = self._presses.next(self._transmission.timestamp(self.slot))
+        return self.codec if self._event is None and self._destination is not None else None
 
     def send(self, *, audio: bool) -> None:
         """Send this tick's packet: the audio that was built, or what the key on its way has to say."""
-        press, destination, reception = self._press, self._destination, self._reception
-        if press is not None:
-            marker, payload = press.sender.first, press.sender.next()
-            if destination is not None and reception is not None and reception.event_payload_type is not None:
-                packet = self._transmission.event(
-                    self.slot, reception.event_payload_type, payload, press.timestamp, marker=marker
-                )
-                self._send(packet, destination)
-        elif audio and destination is not None:
+        destination, reception = self._destination, self._reception
+        if destination is None or reception is None:
+            return
+        if audio:
             self._send(self._transmission.packet(self.slot), destination)
+        elif self._event is not None and reception.event_payload_type is not None:
+            payload, timestamp, marker = self._event
+            packet = self._transmission.event(
+                self.slot, reception.event_payload_type, payload, timestamp, marker=marker
+            )
+            self._send(packet, destination)
 
     def deliver(self, keys: list[KeyDown | KeyUp]) -> None:
         """Tell the listener of keys."""
@@ -298,7 +289,7 @@ class MediaStream:
 
     def fail(self, error: Exception) -> None:
         """Close this stream because of an error; the others go on."""
-        log.error("a media stream failed", port=self.local_port, exc_info=error)
+        log.error("a media stream failed", port=self.local_port, error=type(error).__name__, at=place(error))
         self.close()
         if self.on_error is not None:
             self.on_error(error)
@@ -310,15 +301,6 @@ class MediaStream:
         if r is None or not self._sending or r.remote[0] == "0.0.0.0" or not r.remote[1]:  # noqa: S104
             return None
         return r.source or r.remote
-
-    def _next_press(self) -> None:
-        if self._press is not None and self._press.sender.done:
-            self._press = None
-            self._pause = PAUSE_TICKS
-        if self._pause:
-            self._pause -= 1
-        elif self._press is None and self._queue:
-            self._press = _Press(self._queue.popleft(), self._transmission.timestamp(self.slot))
 
     def _send(self, packet: bytes | memoryview, destination: Address) -> None:
         try:
@@ -336,6 +318,12 @@ class MediaStream:
                 return
             except OSError:
                 continue
+
+
+def place(error: Exception) -> str:
+    """Where an error was raised, as files and lines only: its message or a variable may hold a digit."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
 
 
 def _checked(remote: Address) -> Address:

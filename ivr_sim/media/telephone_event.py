@@ -22,7 +22,15 @@ from dataclasses import dataclass
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media.rtp import BadPacket, timestamp_delta
 
-__all__ = ["KEYS", "EventEnded", "EventReceiver", "EventSender", "EventStarted", "event_payload"]
+__all__ = [
+    "KEYS",
+    "EventEnded",
+    "EventQueue",
+    "EventReceiver",
+    "EventSender",
+    "EventStarted",
+    "event_payload",
+]
 
 KEYS = "0123456789*#ABCD"  # the event code is the index (RFC 4733 table 3)
 TICK = 160  # timestamp units in 20 ms
@@ -31,6 +39,7 @@ END_PACKETS = 3  # RFC 4733 section 2.5.1.4
 # Updates come every 20 to 50 ms; after three of the longest the sender has gone or its ends are lost.
 SILENT_TICKS = 8
 REMEMBERED = 16
+PAUSE_TICKS = 5
 
 _PAYLOAD = struct.Struct("!BBH")
 
@@ -181,3 +190,38 @@ class EventSender:
         end = duration == self._duration
         self._ends += end
         return event_payload(self._event, duration, end=end, volume=self._volume)
+
+
+class EventQueue:
+    """Keys to be sent one after the other, with 100 ms between two."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[EventSender] = deque()
+        self._sender: EventSender | None = None
+        self._timestamp = 0
+        self._pause = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a key is waiting, on its way, or just over."""
+        return bool(self._waiting or self._sender or self._pause)
+
+    def put(self, sender: EventSender) -> None:
+        """Send this key after those that wait."""
+        self._waiting.append(sender)
+
+    def next(self, timestamp: int) -> tuple[bytes, int, bool] | None:
+        """What to send in this tick, whose RTP time is given: payload, the key's RTP time, marker.
+
+        None when no key is on its way: the tick belongs to the audio.
+        """
+        if self._sender is not None and self._sender.done:
+            self._sender, self._pause = None, PAUSE_TICKS
+        if self._pause:
+            self._pause -= 1
+        elif self._sender is None and self._waiting:
+            self._sender, self._timestamp = self._waiting.popleft(), timestamp
+        if self._sender is None:
+            return None
+        first = self._sender.first
+        return self._sender.next(), self._timestamp, first

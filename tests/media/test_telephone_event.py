@@ -10,6 +10,7 @@ from ivr_sim.media.telephone_event import (
     KEYS,
     SILENT_TICKS,
     EventEnded,
+    EventQueue,
     EventReceiver,
     EventSender,
     EventStarted,
@@ -230,3 +231,33 @@ class TestReceiver:
             out += receiver.tick(tick)
         out += receiver.tick(tick + SILENT_TICKS)
         presses(out)
+
+
+class TestQueue:
+    def sent(self, queue, ticks):
+        return [queue.next(1000 + 160 * n) for n in range(ticks)]
+
+    def test_nothing_to_send(self):
+        queue = EventQueue()
+        assert not queue.busy
+        assert self.sent(queue, 3) == [None] * 3
+
+    def test_keys_one_after_the_other_with_a_pause(self):
+        queue = EventQueue()
+        queue.put(EventSender("1", 40))
+        queue.put(EventSender("2", 20))
+        sent = self.sent(queue, 20)
+        # 40 ms are two packets, the second an end, and two more ends; then 100 ms of audio.
+        assert [s is not None for s in sent] == [True] * 4 + [False] * 5 + [True] * 3 + [False] * 8
+        assert [s[1] for s in sent if s] == [1000] * 4 + [1000 + 9 * 160] * 3
+        assert [s[2] for s in sent if s] == [True, False, False, False, True, False, False]
+        assert not queue.busy
+
+    def test_busy_until_the_pause_is_over(self):
+        queue = EventQueue()
+        queue.put(EventSender("1", 20))
+        assert queue.busy
+        self.sent(queue, 7)
+        assert queue.busy
+        self.sent(queue, 1)
+        assert not queue.busy
