@@ -38,6 +38,7 @@ class CalleeSession(Session):
         )
         self.user_agent = request.headers.get("User-Agent")
         self.dialog = Dialog.called(request, local_tag=server.to_tag)
+        self.invite = request
         self._server = server
         self._body, self._on_answer = self._describe(request)
         server.on_cancel = self._called_off

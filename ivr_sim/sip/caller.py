@@ -47,7 +47,7 @@ class CallerSession(Session):
         self._acks: dict[str, tuple[Request, Address]] = {}  # by the tag of who answered
         self._sent: Sent | None = None
 
-    def invite(self) -> None:
+    def start(self) -> None:
         """Send the INVITE."""
         host = self._agent.local_address(self._peer)[0]
         headers = Headers(
@@ -62,8 +62,8 @@ class CallerSession(Session):
             ]
         )
         body = sdp.offer(host=host, port=self.stream.local_port, origin=self._origin)
-        request = Request("INVITE", str(self._target), headers=headers, body=body)
-        self._sent = self._agent.client.send(request, self._peer, self._responded)
+        self.invite = Request("INVITE", str(self._target), headers=headers, body=body)
+        self._sent = self._agent.client.send(self.invite, self._peer, self._responded)
 
     def hang_up(self) -> None:
         """End the call; before the answer this cancels it. Should the answer cross that, it gets its BYE."""

@@ -43,7 +43,7 @@ class Session:
 
     call_id: the Call-ID. incoming: who called whom. caller: the user part of From. dialled: what was
     dialled. user_agent: the peer's own name for itself. stream: its media, whose ticks are the call's
-    clock. codec: PCMU or PCMA, None until agreed. on_hold: the peer takes no audio at the moment.
+    clock. invite: the request that began it.
     """
 
     incoming: bool
@@ -58,6 +58,7 @@ class Session:
         self.stream = stream
         self.state = SessionState.RINGING if self.incoming else SessionState.DIALING
         self.dialog: Dialog | None = None
+        self.invite: Request | None = None
         self._agent = agent
         self._peer = peer
         self._origin = sdp.Origin(agent.new_session_id())

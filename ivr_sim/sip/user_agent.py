@@ -101,7 +101,8 @@ class UserAgent:
     def start(self) -> Deferred[None]:
         """Listen and register; fires when registered, fails with RegistrationRefused or CannotListen.
 
-        Registered once, we stay so: refreshes that fail are tried again until ``stop``.
+        Registered once, we stay so: refreshes that fail are tried again until ``stop``, which also closes
+        what a start that failed has opened.
         """
         if self._registration is not None:
             raise LocalProtocolError("the user agent was started before")
@@ -156,8 +157,8 @@ class UserAgent:
     def dial(self, target: str, listener: StreamListener) -> Session:
         """Call a number ("5000") or a SIP URI; the listener hears and speaks once it is answered.
 
-        Raises BadMessage: neither of these. NoPortFree: no port for its media. LocalProtocolError: not started,
-        or stopped.
+        Raises BadMessage: neither of these. NoPortFree: no port for its media. LocalProtocolError: not
+        started, or stopped.
         """
         if self._registration is None or self._stopping is not None:
             raise LocalProtocolError("the user agent does not run; call start() first")
@@ -168,7 +169,7 @@ class UserAgent:
             raise BadMessage(416, "Only numbers and sip: addresses can be called")
         session = CallerSession(self, uri, listener, self._engine.open(), self.server)
         self._sessions[session.call_id, session.local_tag] = session
-        session.invite()
+        session.start()
         return session
 
     # --- what sessions need ----------------------------------------------------------------------------
@@ -219,6 +220,13 @@ class UserAgent:
 
     def _acknowledged(self, request: Request, source: Address) -> None:
         session = self._session_of(request)
+        if session is None:
+            # pyVoIP acknowledges with a To tag of its own making; the rest of the dialog's name will do.
+            caller = request.call_id, request.from_.tag
+            named = (
+                s for s in self._sessions.values() if s.dialog and (s.call_id, s.dialog.remote_tag) == caller
+            )
+            session = next(named, None)
         if session is not None:
             session.acknowledge(request)
 

@@ -209,3 +209,56 @@ def on_reactor() -> Iterator[Callable[..., Any]]:
     reactor.callFromThread(reactor.stop)
     thread.join(10)
     assert not thread.is_alive()
+
+
+class Live:
+    """An exchange, media and user agents on the real reactor, on loopback."""
+
+    def __init__(self, on_reactor: Callable[..., Any]) -> None:
+        from twisted.internet import reactor
+
+        from ivr_sim.sip.exchange import Exchange
+
+        self.reactor = reactor
+        self.run = on_reactor
+        users = ("ivr", "ana", "bob", "doc")
+        self.exchange = Exchange(reactor, accounts={user: f"secret-{user}" for user in users}, lines=["ivr"])
+        self.engine = MediaEngine(reactor)
+        self._closing: list[Callable[[], Any]] = []
+        self.run(self.exchange.start)
+        self.run(self.engine.start)
+
+    @property
+    def server(self) -> tuple[str, int]:
+        return "127.0.0.1", self.exchange.port
+
+    def agent(self, username: str, on_call: Callable[[Session], None] | None = None) -> UserAgent:
+        """A user agent that is registered."""
+        made = UserAgent(
+            self.reactor,
+            self.engine,
+            server=self.server,
+            username=username,
+            password=f"secret-{username}",
+            on_call=on_call,
+        )
+        self._closing.append(made.stop)
+        self.run(made.start)
+        return made
+
+    def wait(self, session: Session, what: str, seconds: float = 12) -> Any:
+        """The result of ``session.answered`` or ``session.ended``, which must come in time."""
+        return self.run(lambda: getattr(session, what).addTimeout(seconds, self.reactor))
+
+    def close(self) -> None:
+        for close in self._closing:
+            self.run(close)
+        self.run(self.engine.stop)
+        self.run(self.exchange.stop)
+
+
+@pytest.fixture
+def live(on_reactor: Callable[..., Any]) -> Iterator[Live]:
+    made = Live(on_reactor)
+    yield made
+    made.close()
