@@ -1,0 +1,43 @@
+"""The command `ivr-sim`: one thin module per command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ivr_sim import __version__
+from ivr_sim.cli.demo import demo
+from ivr_sim.cli.replay import replay
+from ivr_sim.errors import ConfigurationError
+from ivr_sim.logs import configure
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="ivr-sim")
+@click.option(
+    "--log-level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
+    default="WARNING",
+    show_default=True,
+    envvar="IVR_SIM_LOG_LEVEL",
+    help="How much of the log goes to standard error.",
+)
+def cli(log_level: str) -> None:
+    """An IVR simulator and telephony test harness for payments by telephone with Openpay."""
+    configure(log_level)
+
+
+cli.add_command(demo)
+cli.add_command(replay)
+
+
+def main() -> None:
+    """Run the command; what cannot be run ends with one sentence and exit code 2."""
+    try:
+        cli(standalone_mode=True)
+    except ConfigurationError as error:
+        click.echo(f"ivr-sim: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,117 @@
+"""`ivr-sim demo`: one automated call, end to end, on loopback."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+from rich.console import Console
+
+from ivr_sim.call import Phrase
+from ivr_sim.cli.running import data_option, open_data_folder, run
+from ivr_sim.harness import FAULTS, LATE_SECONDS, Caller, Script, late
+from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
+from ivr_sim.merchant import Merchant
+from ivr_sim.node import MERCHANT_KEYS, Node, local_now
+from ivr_sim.openpay import TEST_CARDS
+from ivr_sim.prompts import Catalogue
+from ivr_sim.reports import Transcript
+
+PAYER = "1001"
+AMOUNT = Decimal("200.00")
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where journal and recording go.  [default: a new folder in the data folder]",
+)
+@click.option(
+    "--fault",
+    type=click.Choice(sorted(FAULTS)),
+    help="; ".join(f"{name}: {what}" for name, what in FAULTS.items()) + ".",
+)
+@data_option
+def demo(out: Path | None, fault: str | None, data: Path) -> None:
+    """Place one call that pays, and print it as it happens.
+
+    A test caller registers and dials over SIP, keys by in-band tones, and pays a fresh payment key with
+    a test card. Exit code 0 when the charge was approved, 1 when it was not.
+    """
+    data = open_data_folder(data)
+    out = open_data_folder(out or data / f"demo-{local_now():%Y%m%d-%H%M%S}")
+    sys.exit(run(lambda reactor: _demo(reactor, Console(), data, out, fault)))
+
+
+async def _demo(reactor: Any, console: Console, data: Path, out: Path, fault: str | None) -> int:
+    catalogue = Catalogue()
+    journal = Journal(local_now)
+    ended: list[CallEnded] = []
+    recordings: list[str] = []
+    console.print(f"[dim]data folder {data}; journal and recording in {out}[/dim]", soft_wrap=True)
+    with (
+        TemporaryDirectory(prefix="ivr-sim-demo-") as services,
+        (out / "journal.jsonl").open("w", encoding="utf-8") as lines,
+    ):
+        journal.subscribe(JsonLines(lines))
+        journal.subscribe(Transcript(console, lambda name, params: catalogue.text(Phrase(name, params))))
+        journal.subscribe(lambda r: ended.append(r.event) if isinstance(r.event, CallEnded) else None)
+        journal.subscribe(
+            lambda r: recordings.append(r.event.path) if isinstance(r.event, RecordingWritten) else None
+        )
+        around = late(LATE_SECONDS) if fault == "authorizer_late" else None
+        merchant = Merchant(reactor, Path(services), now=local_now, around=around)
+        merchant.start()
+        node = Node(reactor, merchant, journal, data=data, out=out, accounts=(PAYER,))
+        payer = None
+        try:
+            await node.start()
+            if fault == "authorizer_down":
+                await merchant.authorizer.stop()
+            key = merchant.keys.issue(
+                AMOUNT, "Cargo IVR", f"demo-{local_now():%H%M%S}", expires_in=timedelta(hours=1)
+            )
+            console.print(
+                f"[bold]A payer calls {MERCHANT_KEYS} to pay {key.amount} MXN for order {key.order_id} "
+                f"with payment key {key.key}[/bold]" + (f" (fault: {fault})" if fault else "")
+            )
+            payer = node.phone(PAYER)
+            await payer.start()
+            wanted = 3001 if fault == "card_declined" else None
+            card = next(card.number for card in TEST_CARDS if card.error_code == wanted)
+            await Caller(payer, journal).call(MERCHANT_KEYS, _script(key.key, card))
+            await node.settle()
+            charges = merchant.completed(key.order_id, key.amount)
+        finally:
+            if payer is not None:
+                await payer.stop()
+            await node.stop()
+            await merchant.stop()
+    outcome = ended[0].outcome if ended else "none"
+    good = outcome == "approved" and len(charges) == 1
+    console.print()
+    console.print(f"charges:   {len(charges)} completed for order {key.order_id}, {key.amount} MXN each")
+    console.print(f"journal:   {out / 'journal.jsonl'}", soft_wrap=True)
+    console.print(f"recording: {recordings[0] if recordings else 'none'} (card tones masked)", soft_wrap=True)
+    console.print(f"[bold {'green' if good else 'red'}]verdict:   {outcome}[/]")
+    return 0 if good else 1
+
+
+def _script(key: str, card: str) -> Script:
+    """A payer who accepts, pays, and does not try a second card."""
+    return Script(
+        answers={
+            "ask_key": [f"{key}#"],
+            "ask_accept": ["1"],
+            "ask_card": [card],
+            "ask_expiry": [f"12{(local_now().year + 2) % 100:02d}"],
+            "ask_cvv": ["123"],
+            "ask_another_card": ["2"],
+        }
+    )

@@ -1,0 +1,183 @@
+"""Recorded calls through the very same dialogue: in virtual time, or as real calls over SIP.
+
+Each recorded call is its own merchant: an authorizer and a stand-in of its own on loopback, with the
+payment key that its label gives. The verdict depends on the recording, the label and the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+
+import dtmf
+from dtmf.resample import to_8k
+from ivr_sim.errors import ConfigurationError
+from ivr_sim.harness.caller import Caller, Script
+from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
+from ivr_sim.harness.label import SUFFIX, Label, read_label
+from ivr_sim.ivr import Ivr
+from ivr_sim.journal import Journal, Record
+from ivr_sim.legs import Samples, Sounds
+from ivr_sim.merchant import Merchant
+from ivr_sim.node import Node, local_now
+
+__all__ = ["CallVerdict", "Replayer", "find_labels"]
+
+CALLER = "1001"
+SHOP = "Tienda Demo"
+
+
+@dataclass(frozen=True)
+class CallVerdict:
+    """What one recorded call came to; ``asdict`` of it is an item of ``replay --json``."""
+
+    name: str
+    verdict: Literal["pass", "fail", "error"]
+    outcome: str | None = None
+    expected: str | None = None
+    entries: dict[str, list[str]] = field(default_factory=dict)
+    prompts: list[PromptHeard] = field(default_factory=list)
+    duration_s: float = 0.0
+    wall_s: float = 0.0
+    failure: Failure | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The item as plain JSON types."""
+        return asdict(self)
+
+
+def find_labels(paths: Iterable[Path]) -> list[Path]:
+    """The labels that files and folders stand for, sorted within each folder.
+
+    A WAV stands for the label beside it. Raises ConfigurationError for what does not exist, for a WAV
+    without a label, and for a folder without recorded calls.
+    """
+    labels: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.rglob(f"*{SUFFIX}"))
+            named = {label.with_name(label.name.removesuffix(SUFFIX)) for label in found}
+            for wav in sorted(path.rglob("*.wav")):
+                if wav.with_suffix("") not in named:
+                    raise ConfigurationError(f"{wav}: no label beside it; write {_label_of(wav).name}")
+            if not found:
+                raise ConfigurationError(f"{path}: no recorded calls (*{SUFFIX} with its WAV) in this folder")
+            labels += found
+        elif not path.exists():
+            raise ConfigurationError(f"{path}: does not exist")
+        elif path.name.endswith(SUFFIX):
+            labels.append(path)
+        elif _label_of(path).exists():
+            labels.append(_label_of(path))
+        else:
+            raise ConfigurationError(f"{path}: no label beside it; write {_label_of(path).name}")
+    return list(dict.fromkeys(labels))
+
+
+def _label_of(wav: Path) -> Path:
+    return wav.with_name(wav.with_suffix("").name + SUFFIX)
+
+
+class Replayer:
+    """Replays labels one after the other.
+
+    sounds: the prompts. data: the data folder, for those that a SIP call renders. sip: place real calls
+    with the recording as the caller's voice, instead of virtual time.
+    """
+
+    def __init__(self, reactor: Any, *, sounds: Sounds, data: Path, sip: bool = False) -> None:
+        self._reactor = reactor
+        self._sounds = sounds
+        self._data = data
+        self._sip = sip
+
+    async def replay(self, path: Path) -> CallVerdict:
+        """Replay one labelled call; what cannot be read or run is an ``error`` with its reason."""
+        name = path.name.removesuffix(SUFFIX)
+        began = self._reactor.seconds()
+        try:
+            label = read_label(path)
+            samples = read_caller(path.parent / label.wav)
+            records: list[Record] = []
+            paid = await self._run(name, label, samples, records)
+        except ConfigurationError as error:
+            return CallVerdict(name, "error", reason=str(error))
+        story = Story(records)
+        failure = judge(label, story) or _paid(label, story, paid)
+        return CallVerdict(
+            name,
+            "fail" if failure else "pass",
+            outcome=story.outcome,
+            expected=label.expect.outcome,
+            entries={k: [value for value, _ in v] for k, v in story.entries.items()},
+            prompts=story.prompts,
+            duration_s=round(story.duration_s, 3),
+            wall_s=round(self._reactor.seconds() - began, 3),
+            failure=failure,
+        )
+
+    async def _run(self, name: str, label: Label, samples: Samples, records: list[Record]) -> int:
+        """Hold the call; returns how many completed charges its order then has."""
+        journal = Journal(local_now)
+        journal.subscribe(records.append)
+        given = label.given
+        with TemporaryDirectory(prefix="ivr-sim-replay-") as folder:
+            merchant = Merchant(self._reactor, Path(folder), now=local_now)
+            merchant.keys.issue(
+                given.amount, given.description, given.order_id, expires_in=timedelta(days=1), key=given.key
+            )
+            merchant.start()
+            try:
+                if self._sip:
+                    await self._call(merchant, journal, label, samples)
+                else:
+                    shop = merchant.shop(SHOP, today=lambda: label.recorded_on)
+                    await Ivr(shop, self._sounds, journal).replayed(samples, name=name, to=label.number)
+                return len(merchant.completed(given.order_id, given.amount))
+            finally:
+                await merchant.stop()
+
+    async def _call(self, merchant: Merchant, journal: Journal, label: Label, samples: Samples) -> None:
+        node = Node(
+            self._reactor, merchant, journal, data=self._data, today=lambda: label.recorded_on,
+            accounts=(CALLER,),
+        )  # fmt: skip
+        phone = None
+        try:
+            await node.start()
+            phone = node.phone(CALLER)
+            await phone.start()
+            await Caller(phone, journal).call(label.number, Script(), tape=samples)
+        finally:
+            if phone is not None:
+                await phone.stop()
+            await node.stop()
+
+
+def read_caller(path: Path) -> Samples:
+    """The caller's side of a recording as int16, shape (n,), 8 kHz: the first channel.
+
+    Raises ConfigurationError.
+    """
+    try:
+        samples, rate = dtmf.read_wav(path)
+    except (OSError, dtmf.DtmfError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    mono = to_8k(samples[:, 0], rate)
+    return np.clip(np.round(mono * 32768), -32768, 32767).astype(np.int16)
+
+
+def _paid(label: Label, story: Story, completed: int) -> Failure | None:
+    """What the stand-in holds must agree with what the caller was told."""
+    wanted = 1 if story.outcome == "approved" else 0
+    if completed == wanted:
+        return None
+    charges = "no completed charge" if not completed else f"{completed} completed charges"
+    return Failure(f"charges of order {label.given.order_id}", f"{wanted} completed", charges, None)

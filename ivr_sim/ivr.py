@@ -1,0 +1,133 @@
+"""One call from its offer to its end: the dialogue on a leg, its journal, its masked recording."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
+from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
+from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Samples, Sounds
+from ivr_sim.media import Recorder
+from ivr_sim.sip.session import Session
+
+__all__ = ["Ivr"]
+
+log = structlog.get_logger(__name__)
+
+
+class Ivr:
+    """Answers calls for one shop.
+
+    recordings: the folder for masked stereo recordings (left the caller, right the IVR), or None.
+    Calls are numbered from 1, in the journal and in the names of files alike.
+    """
+
+    def __init__(
+        self, shop: Shop, sounds: Sounds, journal: Journal, *, recordings: Path | None = None
+    ) -> None:
+        self._shop = shop
+        self._sounds = sounds
+        self._journal = journal
+        self._recordings = recordings
+        self._calls = 0
+        self._under_way: set[Deferred[Ending | None]] = set()
+        self._sessions: set[Session] = set()
+
+    def offered(self, session: Session) -> Deferred[Ending | None]:
+        """Take a call that a telephone offers; fires with how it ended (None: before the answer)."""
+        serving = Deferred.fromCoroutine(self._serve(session))
+        self._under_way.add(serving)
+        self._sessions.add(session)
+
+        def over(result: Ending | Failure | None) -> Ending | None:
+            self._under_way.discard(serving)
+            self._sessions.discard(session)
+            if isinstance(result, Failure):
+                kind = type(result.value).__name__
+                log.error("a call could not be wound up", error=kind, at=_place(result))
+                return None
+            return result
+
+        return serving.addBoth(over)
+
+    async def replayed(self, samples: Samples, *, name: str, to: str) -> Ending:
+        """Hold the conversation with a recording of the caller's side, in virtual time.
+
+        samples: int16, shape (n,), 8 kHz, from the answer on; name: the call in the journal.
+        """
+        call = LegCall(self._journal, name, self._sounds)
+        call.journal.emit(CallOffered(from_="recording", to=to, leg="recording"))
+        talk = Deferred.fromCoroutine(self._converse(call))
+        await RecordingLeg(call, samples).run()
+        return await talk
+
+    async def drain(self) -> None:
+        """Hang up what is under way, and wait until every charge and recording is done."""
+        for session in tuple(self._sessions):
+            session.hang_up()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the calls under way are over, their charges known and recordings written."""
+        for serving in tuple(self._under_way):
+            await serving
+
+    async def _serve(self, session: Session) -> Ending | None:
+        self._calls += 1
+        name = f"{self._calls:04d}"
+        call = LegCall(self._journal, name, self._sounds)
+        call.journal.emit(
+            CallOffered(from_=session.caller, to=session.dialled, leg="sip", user_agent=session.user_agent)
+        )
+        recorder = Recorder()
+        leg = PhoneLeg(call, session, recorder)
+        try:
+            leg.answer()
+        except Exception as error:
+            log.exception("the call could not be answered", call=name)
+            session.hang_up()
+            call.journal.emit(CallFailed(status=500, reason=f"{type(error).__name__}: not answered"))
+            return None
+        ending = await self._converse(call)
+        await session.ended
+        self._keep(name, call, recorder)
+        return ending
+
+    async def _converse(self, call: LegCall) -> Ending:
+        try:
+            ending = await take_payment(call, self._shop)
+        except Exception as error:
+            log.error(
+                "the conversation broke",
+                call=call.journal.call,
+                error=type(error).__name__,
+                at=_place(Failure()),
+            )
+            ending = Ending(Outcome.ABANDONED, f"internal_error_{type(error).__name__}")
+            await call.hang_up()
+        call.journal.emit(CallEnded(outcome=ending.outcome, cause=ending.cause, by=call.gone or "ivr"))
+        return ending
+
+    def _keep(self, name: str, call: LegCall, recorder: Recorder) -> None:
+        if self._recordings is None:
+            return
+        path = self._recordings / f"call-{name}.wav"
+        try:
+            self._recordings.mkdir(parents=True, exist_ok=True)
+            secret, published = call.key_spans()
+            recorder.mask(secret, published=published)
+            recorder.write(path)
+        except OSError as error:
+            log.error("the recording could not be written", call=name, path=str(path), error=str(error))
+            return
+        call.journal.emit(RecordingWritten(path=os.fspath(path)))
+
+
+def _place(failure: Failure) -> str:
+    """Where it went wrong, as files and lines only: a message or a variable could hold what was typed."""
+    return " < ".join(f"{name}:{line}" for _, name, line, _, _ in reversed(failure.frames[-4:]))

@@ -1,0 +1,115 @@
+"""One merchant on loopback: its authorizer, and its account at the Openpay stand-in, both over HTTP.
+
+What runs here are the real services, as a merchant would run them: the Flask authorizer on its database
+of payment keys, and the stand-in on its own, each with a thread pool of its own beside the reactor.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from authorizer import KeyStore, create_app
+from ivr_sim import openpay
+from ivr_sim.clients import AuthorizerClient, OpenpayAcquirer, OpenpayClient
+from ivr_sim.dialogue import Limits, Shop
+from ivr_sim.wsgi import WebServer
+
+__all__ = ["Merchant"]
+
+PATH = "/openpay/authorizer"
+Wsgi = Callable[..., Any]
+
+
+class Merchant:
+    """A merchant whose services listen on loopback.
+
+    folder: where the two SQLite databases lie; now: the wall clock, aware of its zone; authorizer_port
+    and openpay_port: 0 for any free one; around: wraps the authorizer, for faults.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        *,
+        now: Callable[[], datetime],
+        authorizer_port: int = 0,
+        openpay_port: int = 0,
+        around: Callable[[Wsgi], Wsgi] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._reactor = reactor
+        self.user = "openpay"
+        self.password = secrets.token_urlsafe(12)
+        self.merchant_id = "m" + _letters(19)
+        self.private_key = "sk_" + _letters(32)
+        self.public_key = "pk_" + _letters(32)
+        self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
+        self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
+        app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
+        self.authorizer = WebServer(
+            reactor,
+            around(app) if around else app,
+            port=authorizer_port,
+            name="authorizer",
+        )
+        self.openpay = WebServer(
+            reactor,
+            openpay.create_app(
+                self.charges,
+                merchant_id=self.merchant_id,
+                private_key=self.private_key,
+                public_key=self.public_key,
+                now=now,
+            ),
+            port=openpay_port,
+            name="openpay stand-in",
+        )
+
+    def start(self) -> None:
+        """Listen. Raises ConfigurationError when a port is taken."""
+        self.authorizer.start()
+        self.openpay.start()
+
+    async def stop(self) -> None:
+        """Stop listening, and close the databases."""
+        await self.authorizer.stop()
+        await self.openpay.stop()
+        self.keys.close()
+        self.charges.close()
+
+    @property
+    def authorizer_url(self) -> str:
+        """Where the IVR asks for payment keys."""
+        return self.authorizer.url + PATH
+
+    def completed(self, order_id: str, amount: Decimal) -> list[openpay.Charge]:
+        """The completed charges of an order, over this very amount."""
+        return [
+            charge
+            for charge in self.charges.charges(order_id=order_id)
+            if charge.status == "completed" and charge.amount == amount
+        ]
+
+    def shop(self, name: str, *, today: Callable[[], date], limits: Limits | None = None) -> Shop:
+        """The merchant's line as the dialogue knows it: clients of these two services."""
+        client = OpenpayClient(self._reactor, f"{self.openpay.url}/v1", self.merchant_id, self.private_key)
+        return Shop(
+            name=name,
+            keys=AuthorizerClient(self._reactor, self.authorizer_url, self.user, self.password),
+            acquirer=OpenpayAcquirer(client, self._reactor),
+            today=today,
+            new_attempt=lambda: secrets.token_hex(8),
+            card_allowed=lambda number: openpay.is_test_card(number.reveal()),
+            limits=limits or Limits(),
+        )
+
+
+def _letters(n: int) -> str:
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(n))

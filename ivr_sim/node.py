@@ -1,0 +1,122 @@
+"""The composition root: what runs in one process, started and stopped in order.
+
+merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange -> IVR line
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ivr_sim.dialogue import Limits
+from ivr_sim.ivr import Ivr
+from ivr_sim.journal import Journal
+from ivr_sim.media import MediaEngine
+from ivr_sim.merchant import Merchant
+from ivr_sim.prompts import Catalogue, Library, PicoVoice
+from ivr_sim.sip.exchange import Exchange
+from ivr_sim.sip.user_agent import UserAgent
+
+__all__ = ["MERCHANT_KEYS", "Node", "local_now", "local_today", "open_library"]
+
+MERCHANT_KEYS = "5000"
+LINE = "ivr"
+DOMAIN = "ivr.test"
+ZONE = ZoneInfo("America/Mexico_City")
+
+
+def local_now() -> datetime:
+    """The wall clock in the merchants' time zone."""
+    return datetime.now(ZONE)
+
+
+def local_today() -> date:
+    """The date by which a card's expiry is judged."""
+    return local_now().date()
+
+
+def open_library(reactor: Any, data: Path) -> tuple[Library, PicoVoice]:
+    """The prompts of a data folder (its cache of rendered ones), and the voice behind them."""
+    voice = PicoVoice(reactor)
+    return Library(Catalogue(), voice, cache=data / "prompts"), voice
+
+
+class Node:
+    """A whole IVR in one process on loopback.
+
+    merchant: whose services already listen. data: the data folder. out: where recordings go, or None
+    for none. accounts: the names that may register with the exchange, besides the line. today: the date
+    that the dialogue goes by.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        merchant: Merchant,
+        journal: Journal,
+        *,
+        data: Path,
+        out: Path | None = None,
+        name: str = "Tienda Demo",
+        accounts: tuple[str, ...] = ("1001",),
+        host: str = "127.0.0.1",
+        sip_port: int = 0,
+        today: Callable[[], date] = local_today,
+        limits: Limits | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._merchant = merchant
+        self._journal = journal
+        self._host = host
+        self._name = name
+        self._today = today
+        self._limits = limits
+        self._out = out
+        self.library, self._voice = open_library(reactor, data)
+        self.accounts = {user: secrets.token_hex(6) for user in (*accounts, LINE)}
+        self.media = MediaEngine(reactor, host=host)
+        self.exchange = Exchange(
+            reactor, host=host, port=sip_port, domain=DOMAIN, accounts=self.accounts, lines=[LINE]
+        )
+        self._line: UserAgent | None = None
+        self._ivr: Ivr | None = None
+
+    async def start(self) -> None:
+        """Start everything; returns when the line has registered. Raises ConfigurationError."""
+        self.media.start()
+        self.exchange.start()
+        shop = self._merchant.shop(self._name, today=self._today, limits=self._limits)
+        ivr = self._ivr = Ivr(shop, self.library, self._journal, recordings=self._out)
+        self._line = self.phone(LINE, on_call=ivr.offered)
+        await self._line.start()
+
+    async def settle(self) -> None:
+        """Wait until the calls under way are over and their recordings written."""
+        if self._ivr is not None:
+            await self._ivr.settle()
+
+    async def stop(self) -> None:
+        """Stop everything in reverse: calls end politely, charges under way are awaited."""
+        if self._ivr is not None:
+            await self._ivr.drain()
+        if self._line is not None:
+            await self._line.stop()
+        await self.exchange.stop()
+        self.media.stop()
+        await self._voice.stop()
+
+    def phone(self, user: str, on_call: Callable[..., Any] | None = None) -> UserAgent:
+        """A telephone with one of the exchange's accounts; start() registers it."""
+        return UserAgent(
+            self._reactor,
+            self.media,
+            server=(self._host, self.exchange.port),
+            username=user,
+            password=self.accounts[user],
+            host=self._host,
+            on_call=on_call,
+        )
