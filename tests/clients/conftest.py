@@ -6,13 +6,19 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet import reactor, threads
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
 
 from ivr_sim.cards import Card, CardNumber, Expiry, SecurityCode
 from ivr_sim.dialogue.services import Payable
@@ -107,3 +113,63 @@ def make_card() -> Callable[..., Card]:
 @pytest.fixture
 def payable() -> Payable:
     return Payable(key="123456", amount=Decimal("200.00"), order_id="ord-234", description="Cargo IVR")
+
+
+class Canned:
+    """An IAgent that gives prepared replies, in order, and remembers what was asked.
+
+    A reply is (status, body) or an exception; the request's body must be sent before either comes, unless
+    the exception is one of those that happen before there is a connection.
+    """
+
+    def __init__(self) -> None:
+        self.replies: list[tuple[int, bytes] | Exception] = []
+        self.asked: list[tuple[str, str, bytes]] = []
+
+    def request(self, method: bytes, url: bytes, headers: Headers, body: Any) -> Deferred[Any]:
+        reply = self.replies.pop(0)
+        sent = BytesIO()
+        if body is not None and not isinstance(reply, DNSLookupError | ConnectError):
+            body.startProducing(sent)
+        self.asked.append((method.decode(), url.decode(), sent.getvalue()))
+        if isinstance(reply, Exception):
+            return fail(reply)
+        return succeed(CannedResponse(*reply))
+
+
+class CannedResponse:
+    """As much of an IResponse as a client needs."""
+
+    def __init__(self, code: int, body: bytes) -> None:
+        self.code = code
+        self.headers = Headers({"Content-Type": ["application/json"]})
+        self._body = body
+
+    def deliverBody(self, protocol: Any) -> None:  # noqa: N802
+        protocol.makeConnection(StringTransport())
+        protocol.dataReceived(self._body)
+        protocol.connectionLost(Failure(ResponseDone()))
+
+
+@pytest.fixture
+def canned() -> Canned:
+    return Canned()
+
+
+@pytest.fixture
+def now_or_later() -> Callable[[Coroutine[Deferred[Any], Any, Any]], SimpleNamespace]:
+    """Starts a coroutine; what it returned or raised is in ``result`` or ``error`` as soon as it has."""
+
+    def start(coroutine: Coroutine[Deferred[Any], Any, Any]) -> SimpleNamespace:
+        outcome = SimpleNamespace(result=None, error=None, done=False)
+
+        def returned(result: Any) -> None:
+            outcome.result, outcome.done = result, True
+
+        def raised(failure: Failure) -> None:
+            outcome.error, outcome.done = failure.value, True
+
+        Deferred.fromCoroutine(coroutine).addCallbacks(returned, raised)
+        return outcome
+
+    return start
