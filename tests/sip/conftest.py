@@ -1,14 +1,12 @@
-"""A network in memory with a scripted peer, listeners that remember, and a real reactor in a thread."""
+"""A network in memory with a scripted peer, listeners that remember, and an exchange on the real reactor."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from twisted.internet import threads
 
 from ivr_sim.media import FRAME_SAMPLES, MediaEngine, Samples
 from ivr_sim.sip.memory import MemoryReactor
@@ -187,28 +185,6 @@ def new_agent(net: MemoryReactor, engine: MediaEngine) -> Iterator[Callable[...,
         done = agent.stop()
         net.run(3)
         assert done.called
-
-
-@pytest.fixture(scope="session")
-def on_reactor() -> Iterator[Callable[..., Any]]:
-    """Calls a function on a running reactor, waits for its result, Deferreds included; 20 s at most."""
-    from twisted.internet import reactor
-
-    thread = threading.Thread(
-        target=reactor.run, kwargs={"installSignalHandlers": False}, name="reactor", daemon=True
-    )
-    running = threading.Event()
-    reactor.callWhenRunning(running.set)
-    thread.start()
-    assert running.wait(10)
-
-    def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return threads.blockingCallFromThread(reactor, function, *args, **kwargs)
-
-    yield call
-    reactor.callFromThread(reactor.stop)
-    thread.join(10)
-    assert not thread.is_alive()
 
 
 class Live:
