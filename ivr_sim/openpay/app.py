@@ -57,6 +57,7 @@ def create_app(
     app = Flask("ivr_sim.openpay", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # a path that is nearly right is not there, rather than redirected
 
     def sign_in(merchant: str, *, public: bool = False) -> None:
         """Raises OpenpayError 1002 (wrong merchant or key) or 1010 (the public key is not enough)."""

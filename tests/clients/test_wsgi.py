@@ -124,7 +124,10 @@ def test_stopping_lets_a_request_finish_and_ends_every_thread(reactor_run: Run) 
         socket.create_connection(("127.0.0.1", server.port), timeout=5)
 
 
-def test_a_handler_that_never_returns_does_not_hold_the_stop(reactor_run: Run) -> None:
+def test_a_handler_that_never_returns_does_not_hold_the_stop(
+    reactor_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ivr_sim.wsgi.GRACE", 0.2)
     entered, released = threading.Event(), threading.Event()
     app = Flask("stuck")
 
