@@ -67,7 +67,7 @@ class Session:
         self._answered: Once[None] = Once()
         self._ended: Once[Ended] = Once()
         self._accepted: ServerTransaction | None = None  # its 200 is repeated until the ACK comes
-        self._owes_bye = False  # hung up, but the ACK is still to come
+        self.owes_bye = False  # hung up, but the ACK is still to come
         self._offered = False  # our 200 holds an offer, and the ACK will bring its answer
         self._keys: deque[tuple[str, int]] = deque()  # to be sent by INFO, one after the other
         self._sending_key = False
@@ -156,7 +156,7 @@ class Session:
         if self._accepted is None or ack.cseq[0] != self._accepted.request.cseq[0]:
             return
         self._acknowledged()
-        if self._owes_bye:
+        if self.owes_bye:
             self.say_bye()
         elif self._offered:
             self._offered = False
@@ -230,7 +230,7 @@ class Session:
 
     def _not_acknowledged(self) -> None:
         self._accepted = None
-        if self._owes_bye:
+        if self.owes_bye:
             self.say_bye()
         else:
             self._give_up("no ACK came", status=408)
@@ -274,7 +274,7 @@ class Session:
 
     def say_bye(self) -> None:
         """Send the BYE, now that nothing stands in its way any more."""
-        self._owes_bye = False
+        self.owes_bye = False
         self._request("BYE", lambda response: None)
 
     def _hang_up(self, how: Ended) -> None:
@@ -282,13 +282,8 @@ class Session:
         if self._accepted is None:
             self.say_bye()
         else:
-            self._owes_bye = True
+            self.owes_bye = True
         self.end(how)
-
-    @property
-    def owes_bye(self) -> bool:
-        """Whether a BYE of ours still waits for an ACK of theirs."""
-        return self._owes_bye
 
     def _send_next_key(self) -> None:
         if self._sending_key or not self._keys:
@@ -324,7 +319,7 @@ class Session:
             return
         self.state = SessionState.ENDED
         self._keys.clear()
-        if not self._owes_bye:
+        if not self.owes_bye:
             self._acknowledged()
         self.stream.close()
         self._agent.session_ended(self)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media import MediaEngine
@@ -320,6 +320,29 @@ def test_without_any_ack_the_call_ends_after_32_seconds(
     net.run(2)
     assert ended == [Ended("local", 408, "no ACK came")]
     assert peer.take("BYE").to.tag == "them"
+
+
+def test_pyvoip_s_ack_with_a_tag_of_its_own_making_is_taken(
+    net: MemoryReactor, peer: Any, agent: UserAgent, offer: bytes, listener: Any
+) -> None:
+    session = place(net, peer, agent, offer)
+    session.answer(listener())
+    net.run(0.1)
+    in_dialog(net, peer, agent, "ACK", "made-up")
+    net.run(40)
+    assert session.state is SessionState.ANSWERED
+
+
+def test_who_gives_up_waiting_takes_nothing_from_the_others(
+    net: MemoryReactor, peer: Any, agent: UserAgent, offer: bytes
+) -> None:
+    session = place(net, peer, agent, offer)
+    impatient, patient = session.ended, outcome(session.ended)
+    given_up = outcome(impatient)
+    impatient.cancel()
+    assert isinstance(given_up[0], CancelledError)
+    session.reject()
+    assert patient == [Ended("local", 486, "Busy Here")]
 
 
 def test_a_bye_of_ours_waits_for_the_ack(
