@@ -100,13 +100,13 @@ class Library:
     async def _render(self, voice: Voice, key: str, text: str) -> None:
         try:
             sound = PCMU.decode(PCMU.encode(await voice.render(text)))
+            self._cache.put(key, sound)
+            self._remember(key, sound)
         except Exception:
             failure = Failure()
             for ready in self._waiting.pop(key):
                 ready.errback(failure)
             return
-        self._cache.put(key, sound)
-        self._remember(key, sound)
         for ready in self._waiting.pop(key):
             ready.callback(sound)
 

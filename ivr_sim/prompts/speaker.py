@@ -37,6 +37,7 @@ VOLUME = 0.5
 PITCH = 0.9
 LEVEL_DBFS = -20.0  # of the active speech, rms
 PEAK = 0.89  # -1 dBFS
+FAINTEST = 0.02  # of full scale: the engine hums at 0.005 where a text has nothing to say
 FRAME = RATE // 50
 LEAD = 2 * FRAME  # silence before the sentence
 TAIL = 8 * FRAME  # and after it, so that two phrases in succession are two sentences
@@ -80,9 +81,11 @@ def trimmed(sound: Signal) -> Signal:
 
     Raises ValueError if there is no speech in the sound.
     """
-    loud = np.flatnonzero(np.abs(sound) > 10 ** (-40 / 20) * max(np.abs(sound).max(initial=0.0), 0.1))
-    if not len(loud):
+    size = np.abs(sound)
+    peak = size.max(initial=0.0)
+    if peak < FAINTEST:
         raise ValueError("the voice said nothing for this text")
+    loud = np.flatnonzero(size > 0.01 * peak)
     fade = FRAME // 2
     speech = sound[max(loud[0] - fade, 0) : loud[-1] + 1 + fade].copy()
     ramp = 0.5 - 0.5 * np.cos(np.pi * np.arange(fade) / fade)
@@ -100,7 +103,7 @@ def with_level(sound: Signal) -> Samples:
     """
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)
     power = (frames**2).mean(axis=1)
-    heard = power[power > 1e-5]
+    heard = power[power > power.max() * 1e-4]
     active = heard[heard > heard.mean() * 10 ** (-15.9 / 10)]
     gain = 10 ** (LEVEL_DBFS / 20) / np.sqrt(active.mean())
     gain = min(gain, PEAK / np.abs(sound).max())

@@ -227,23 +227,23 @@ class _Child(ProcessProtocol):
             self._gone.callback(None)
         else:
             self.transport.closeStdin()
-            self._reap(int(PARTING / 0.02))
+            self._reap(self._reactor.seconds())
         return self._gone
 
-    def _reap(self, looks: int) -> None:
+    def _reap(self, since: float) -> None:
         """Look for the child's end: a reactor in a second thread gets no signal of it."""
-        if self._ended or self._gone is None:
-            return
-        if looks == 0:
-            self.kill()
-        if looks < -int(PARTING / 0.02):
-            self.processEnded(None)
-            return
         reap = getattr(self.transport, "reapProcess", None)
-        if reap is not None:
+        if reap is not None and not self._ended:
             reap()
-        if not self._ended:
-            self._reactor.callLater(0.02, self._reap, looks - 1)
+        if self._ended:
+            return
+        waited = self._reactor.seconds() - since
+        if waited > 2 * PARTING:
+            self.processEnded(None)  # nobody need wait for it any longer
+            return
+        if waited > PARTING:
+            self.kill()
+        self._reactor.callLater(0.02, self._reap, since)
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802
         self._buffer += data

@@ -35,7 +35,7 @@ _POINT: dict[Language, str] = {"es": "punto", "en": "point"}
 
 _FORMATTING = ("Cf", "Mn", "Me")  # soft hyphens, joiners, stray accents: within a word, not between words
 _TAG = re.compile(r"<[^<>]*>")
-_ADDRESS = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,9}://|www\.)\S*|\S+@\S+\.\S+")
+_ADDRESS = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,9}://|www\.)\S*|[^\s@]+@[^\s@]+\.[^\s@]+")
 _VOWELS = "AEIOUÁÉÍÓÚÜ"
 # Short words (DE, LUZ, IVA) as against initials (IVR, CFE), where a whole text is in capitals.
 _PRONOUNCEABLE = re.compile(rf"[^{_VOWELS}]?[{_VOWELS}]+[^{_VOWELS}]?[{_VOWELS}]*")

@@ -1,0 +1,206 @@
+"""Every phrase has a text, every reason of the journal a sentence of its own, and mistakes are named."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from ivr_sim.call import Phrase, phrase
+from ivr_sim.errors import IvrSimError
+from ivr_sim.prompts.catalogue import BadPhrase, Catalogue, UnknownLanguage, UnknownPhrase
+from ivr_sim.prompts.money import AmountError
+
+# What the dialogue says, with parameters as it gives them.
+SAID = [
+    phrase("welcome", merchant="Tienda Demo"),
+    phrase("welcome"),
+    phrase("ask_key"),
+    phrase("bad_key", reason="luhn"),
+    phrase("key_refused", description="La clave ya fue pagada."),
+    phrase("key_refused", description=""),
+    phrase("try_another_key"),
+    phrase("authorizer_failed"),
+    phrase("no_input"),
+    phrase("amount", amount=Decimal("200.00"), description="Cargo IVR", currency="MXN"),
+    phrase("amount", amount="200.00", description="<b>"),
+    phrase("amount", amount="0.01"),
+    phrase("ask_accept"),
+    phrase("bad_choice", reason="not_a_choice"),
+    phrase("rejected"),
+    phrase("ask_card"),
+    phrase("ask_expiry"),
+    phrase("ask_cvv", digits=3),
+    phrase("ask_cvv", digits=4),
+    phrase("ask_cvv"),
+    phrase("bad_card", reason="luhn"),
+    phrase("bad_expiry", reason="month"),
+    phrase("bad_cvv", reason="cvv_length"),
+    phrase("test_cards_only"),
+    phrase("one_moment"),
+    phrase("approved", authorization="801585"),
+    phrase("approved", authorization=""),
+    phrase("declined", code=3001),
+    phrase("declined"),
+    phrase("ask_another_card"),
+    phrase("already_paid"),
+    phrase("openpay_failed"),
+    phrase("unknown_outcome"),
+    phrase("goodbye"),
+    phrase("too_many_tries"),
+    phrase("time_limit"),
+    phrase("silence_reminder"),
+]
+REASONS = {
+    "bad_key": ("silence", "empty", "too_short", "too_long", "leading_zero", "not_digits"),
+    "bad_choice": ("silence", "empty", "not_a_choice"),
+    "bad_card": ("silence", "empty", "too_short", "too_long", "not_digits", "luhn", "not_test_card"),
+    "bad_expiry": ("silence", "empty", "expiry_length", "month", "expired", "too_far"),
+    "bad_cvv": ("silence", "empty", "cvv_length"),
+}
+ALL_REASONS = sorted({reason for reasons in REASONS.values() for reason in reasons})
+DECLINES = (*range(2004, 2012), *range(3001, 3013))
+
+
+def assert_sentences(text: str) -> None:
+    """Whole sentences in words that a voice can say: no figure, sign or gap."""
+    assert re.fullmatch(r"(?:[¿¡]?[A-ZÁÉÍÓÚÑ][^.?!{}<>#*0-9]*[^ .?!{}][.?!](?: |$))+", text), text
+    assert "  " not in text
+    assert not text.endswith(" ")
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda p: p.name)
+def test_every_phrase_is_whole_sentences(catalogue: Catalogue, said: Phrase) -> None:
+    assert_sentences(catalogue.text(said))
+
+
+def test_the_phrases_above_are_all_there_are(catalogue: Catalogue) -> None:
+    assert {said.name for said in SAID} == set(catalogue.names())
+    assert len(catalogue.names()) == len(set(catalogue.names()))
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_every_reason_has_a_sentence(catalogue: Catalogue, name: str) -> None:
+    general = catalogue.text(phrase(name, reason="something new"))
+    assert general == catalogue.text(phrase(name))
+    for reason in ALL_REASONS:
+        text = catalogue.text(phrase(name, reason=reason))
+        assert_sentences(text)
+        if reason in REASONS[name] and (name, reason) != ("bad_choice", "not_a_choice"):
+            assert text != general, reason
+        else:
+            assert text == general, reason
+
+
+def test_every_decline_has_a_sentence(catalogue: Catalogue) -> None:
+    general = catalogue.text(phrase("declined", code=9999))
+    for code in DECLINES:
+        text = catalogue.text(phrase("declined", code=code))
+        assert_sentences(text)
+        assert text != general, code
+        assert text == catalogue.text(phrase("declined", code=str(code)))
+    assert "fondos suficientes" in catalogue.text(phrase("declined", code=3003))
+    assert "ya venció" in catalogue.text(phrase("declined", code=3002))
+
+
+@pytest.mark.parametrize("code", [3004, 3005, 3009, 3011])
+def test_nobody_is_accused(catalogue: Catalogue, code: int) -> None:
+    text = catalogue.text(phrase("declined", code=code)).lower()
+    assert not re.search("rob|perdid|extravi|fraude|retener|retenida", text)
+
+
+def test_the_amount_is_said_exactly(catalogue: Catalogue) -> None:
+    said = phrase("amount", amount=Decimal("21001.50"), description="Pedido 45", currency="MXN")
+    assert catalogue.text(said) == (
+        "Va a pagar veintiún mil un pesos con cincuenta centavos, por concepto de: Pedido cuarenta y cinco."
+    )
+    assert catalogue.text(phrase("amount", amount="1", currency="USD")) == "Va a pagar un dólar."
+
+
+def test_the_authorisation_is_said_digit_by_digit_twice(catalogue: Catalogue) -> None:
+    text = catalogue.text(phrase("approved", authorization="012345"))
+    assert text.count("cero, uno, dos, tres, cuatro, cinco") == 2
+
+
+def test_a_merchants_words_are_cleaned(catalogue: Catalogue) -> None:
+    text = catalogue.text(
+        phrase("key_refused", description='<volume level="500">{x} Ya pagada!!! http://a.b/c')
+    )
+    assert text == "No es posible pagar con esa clave. El comercio responde: x Ya pagada."
+    assert_sentences(catalogue.text(phrase("welcome", merchant="<<< 7 ELEVEN >>>")))
+
+
+def test_mexican_usage(catalogue: Catalogue) -> None:
+    texts = " ".join(catalogue.text(said) for said in SAID).lower()
+    assert "tecla gato" in texts
+    assert "marque uno" in texts
+    assert "clave de pago" in texts
+    for foreign in (
+        "almohadilla",
+        "numeral",
+        "pulse",
+        "teclee",
+        "ordenador",
+        "móvil",
+        " tu ",
+        " tus ",
+        "vosotros",
+    ):
+        assert foreign not in texts
+
+
+def test_an_unknown_phrase_names_the_nearest(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownPhrase, match="did you mean 'goodbye'") as caught:
+        catalogue.text(phrase("godbye"))
+    assert (caught.value.name, caught.value.nearest) == ("godbye", "goodbye")
+    with pytest.raises(UnknownPhrase) as caught:
+        catalogue.text(phrase("xyzzy"))
+    assert caught.value.nearest is None
+    assert isinstance(caught.value, IvrSimError)
+
+
+def test_missing_and_surplus_parameters(catalogue: Catalogue) -> None:
+    with pytest.raises(BadPhrase, match="needs amount"):
+        catalogue.text(phrase("amount", description="x"))
+    with pytest.raises(BadPhrase, match="takes no tries; it takes: reason"):
+        catalogue.text(phrase("bad_key", reason="empty", tries=2))
+    with pytest.raises(BadPhrase, match="it takes: none"):
+        catalogue.text(phrase("goodbye", merchant="x"))
+    with pytest.raises(BadPhrase, match="cents"):
+        catalogue.text(phrase("amount", amount=200))
+    with pytest.raises(AmountError):
+        catalogue.text(phrase("amount", amount="0"))
+
+
+def test_an_unknown_language_names_the_known_ones() -> None:
+    with pytest.raises(UnknownLanguage, match="es-MX"):
+        Catalogue("fr-FR")
+
+
+def test_closed_phrases_cover_what_needs_no_parameter_of_a_call(catalogue: Catalogue) -> None:
+    closed = catalogue.closed()
+    texts = {catalogue.text(said) for said in closed.values()}
+    for said in SAID:
+        open_ended = {"merchant", "description", "amount", "authorization"} & set(said.params)
+        if not open_ended:
+            assert catalogue.text(said) in texts, said
+    for name, reasons in REASONS.items():
+        assert {catalogue.text(phrase(name, reason=reason)) for reason in reasons} <= texts
+    assert "amount" not in closed
+    assert closed["bad_card.luhn"] == phrase("bad_card", reason="luhn")
+    assert closed["ask_key"] == phrase("ask_key")
+
+
+def test_no_recording_can_stand_for_an_amount_or_a_number(catalogue: Catalogue) -> None:
+    stems = catalogue.recordable()
+    assert {"welcome", "ask_key", "declined", "declined.3001", "bad_card.luhn"} <= set(stems)
+    assert not {"amount", "approved", "key_refused"} & set(stems)
+
+
+def test_stems_go_from_the_particular_to_the_general(catalogue: Catalogue) -> None:
+    assert catalogue.stems(phrase("bad_card", reason="luhn")) == ("bad_card.luhn", "bad_card")
+    assert catalogue.stems(phrase("ask_cvv", digits=3)) == ("ask_cvv.3", "ask_cvv")
+    assert catalogue.stems(phrase("goodbye")) == ("goodbye",)
+    with pytest.raises(UnknownPhrase):
+        catalogue.stems(phrase("nothing"))
