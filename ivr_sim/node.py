@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import dtmf
 from ivr_sim.dialogue import Limits
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal
@@ -78,7 +79,7 @@ class Node:
         self._out = out
         self.library, self._voice = open_library(reactor, data)
         self.accounts = {user: secrets.token_hex(6) for user in (*accounts, LINE)}
-        self.media = MediaEngine(reactor, host=host)
+        self.media = MediaEngine(reactor, host=host, keys=dtmf.KEYS_12)
         self.exchange = Exchange(
             reactor, host=host, port=sip_port, domain=DOMAIN, accounts=self.accounts, lines=[LINE]
         )

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, Protocol
 
 import numpy as np
@@ -36,6 +37,8 @@ FRAME = 160
 TICKS_PER_SECOND = 50
 # Between two phrases said one after the other: as long as a speaker pauses between sentences.
 PAUSE_TICKS = 12
+# Between the last word and our hang-up: what was sent last is still on its way to the caller's ear.
+PARTING_TICKS = 15
 
 Samples = npt.NDArray[np.int16]
 Method = Literal["rfc4733", "info", "inband"]
@@ -78,6 +81,7 @@ class LegCall:
         self._digit_ticks = 0
         self._first_ticks = 0
         self._too_long_told = False
+        self._parting = 0
         self._presses: list[Press] = []
         self.gone: Literal["caller", "ivr"] | None = None
         self.on_hang_up: Callable[[], None] = lambda: None
@@ -145,9 +149,13 @@ class LegCall:
     async def hang_up(self) -> None:
         """End the call from our side."""
         if self.gone is None:
+            self._parting = PARTING_TICKS
+            with suppress(CallerHungUp, CallTooLong):
+                await self._wait()
+        if self.gone is None:
             self.gone = "ivr"
-            self._stop_prompts("hangup")
             self.on_hang_up()
+            self._stir()
 
     # What a leg uses ----------------------------------------------------------------------------
 
@@ -179,7 +187,11 @@ class LegCall:
         spoken = self._speak()
         self._ticks = (self._ticks or 0) + 1
         if self._waiter is not None:
-            if not self._too_long_told and self._ticks >= self._limit:
+            if self._parting:
+                self._parting -= 1
+                if not self._parting:
+                    self._resume()
+            elif not self._too_long_told and self._ticks >= self._limit:
                 self._too_long_told = True
                 self._stop_prompts(None)
                 self._resume(CallTooLong())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtmf import KeyDown, Receiver
+from dtmf import KEYS_12, KeyDown, Receiver
 from ivr_sim.journal import CallAnswered
 from ivr_sim.legs.leg_call import FRAME, LegCall, Samples
 
@@ -27,7 +27,7 @@ class RecordingLeg:
             raise ValueError(f"samples must be int16 of shape (n,), not {samples.dtype} {samples.shape}")
         self._call = call
         self._samples = samples
-        self._receiver = Receiver()
+        self._receiver = Receiver(keys=KEYS_12)
 
     async def run(self) -> None:
         """Play the recording to its end, or until the dialogue hangs up."""

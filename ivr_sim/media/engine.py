@@ -41,8 +41,8 @@ class MediaEngine:
 
     clock: the reactor, or another IReactorTime. host: the IPv4 address of all streams. ports: the first and
     the last that may be used, of which the even ones are (RFC 3550 section 11). detect_inband: whether
-    tones are searched for. max_streams: how many there may be at a time. Raises ConfigurationError when
-    that makes no sense.
+    tones are searched for. keys: which of them (the fewer, the less is speech taken for one). max_streams:
+    how many there may be at a time. Raises ConfigurationError when that makes no sense.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class MediaEngine:
         host: str = "127.0.0.1",
         ports: tuple[int, int] = (16384, 32766),
         detect_inband: bool = True,
+        keys: str = dtmf.KEYS_16,
         max_streams: int = 1024,
     ) -> None:
         first, last = ports[0] + ports[0] % 2, ports[1]
@@ -63,7 +64,7 @@ class MediaEngine:
         self._clock = clock
         self._ports = range(first, last + 1, 2)
         self._transmission = Transmission(max_streams)
-        self._receiver = dtmf.Receiver(max_streams) if detect_inband else None
+        self._receiver = dtmf.Receiver(max_streams, keys=keys) if detect_inband else None
         self._free = list(range(max_streams - 1, -1, -1))
         self._streams: dict[int, MediaStream] = {}  # by slot
         self._next: Any = None  # the beat to come, an IDelayedCall
