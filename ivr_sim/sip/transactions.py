@@ -1,7 +1,6 @@
 """The transaction layer: what exchange and phone send and receive SIP through (RFC 3261 section 17).
 
-It adds and strips nothing but its own Via, repeats what UDP loses, absorbs what the peer repeats, and
-answers CANCEL. Its users see each request once, and each response as often as it means something.
+It adds nothing but its own Via, repeats what UDP loses, absorbs what the peer repeats, and answers CANCEL.
 """
 
 from __future__ import annotations
@@ -28,14 +27,7 @@ from ivr_sim.sip.transaction import (
 from ivr_sim.sip.transport import Address, Endpoint
 from ivr_sim.sip.via import Via
 
-__all__ = [
-    "ClientTransaction",
-    "ServerTransaction",
-    "TransactionLayer",
-    "new_branch",
-    "new_call_id",
-    "new_tag",
-]
+__all__ = ["ClientTransaction", "ServerTransaction", "TransactionLayer", "new_call_id", "new_tag"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +35,8 @@ log = structlog.get_logger(__name__)
 class _Transaction:
     """A machine with its timers on the layer's clock. ``state`` is RFC 3261's, in lower case."""
 
-    def __init__(self, layer: TransactionLayer, kind: Kind, request: Request) -> None:
+    def __init__(self, layer: TransactionLayer, kind: Kind, key: tuple[str, ...], request: Request) -> None:
+        self.key = key
         self.request = request
         self._layer = layer
         self._machine = Machine(kind, layer.timers)
@@ -105,9 +98,8 @@ class ClientTransaction(_Transaction):
         on_timeout: Callable[[], None],
     ) -> None:
         kind: Kind = "client INVITE" if request.method == "INVITE" else "client non-INVITE"
-        super().__init__(layer, kind, request)
+        super().__init__(layer, kind, client_key(request), request)
         self.destination = destination
-        self.key = client_key(request)
         self._on_response = on_response
         self._on_timeout = on_timeout
         self._cancel_later = False
@@ -153,9 +145,8 @@ class ServerTransaction(_Transaction):
 
     def __init__(self, layer: TransactionLayer, request: Request, source: Address) -> None:
         kind: Kind = "server INVITE" if request.method == "INVITE" else "server non-INVITE"
-        super().__init__(layer, kind, request)
+        super().__init__(layer, kind, server_key(request), request)
         self.source = source
-        self.key = server_key(request)
         self.to_tag = request.to.tag or new_tag()
         self.on_cancel: Callable[[], None] = lambda: None
         self.on_no_ack: Callable[[], None] = lambda: None
@@ -241,8 +232,8 @@ class TransactionLayer:
         endpoint: Endpoint,
         on_request: Callable[[ServerTransaction, Request, Address], None],
         *,
-        on_ack: Callable[[Request, Address], None] | None = None,
-        on_stray: Callable[[Response, Address], None] | None = None,
+        on_ack: Callable[[Request, Address], None] = lambda ack, source: None,
+        on_stray: Callable[[Response, Address], None] = lambda response, source: None,
         timers: Timers | None = None,
         max_transactions: int = 20_000,
     ) -> None:
@@ -253,7 +244,7 @@ class TransactionLayer:
         self._on_ack = on_ack
         self._on_stray = on_stray
         self._max = max_transactions
-        self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._clients: dict[tuple[str, ...], ClientTransaction] = {}
         self._servers: dict[tuple[str, ...], ServerTransaction] = {}
         endpoint.on_message = self._receive
 
@@ -281,8 +272,8 @@ class TransactionLayer:
 
     def close(self) -> None:
         """Forget all transactions; nobody is told."""
-        for transaction in (*self._clients.values(), *self._servers.values()):
-            transaction.close()
+        for each in (*self._clients.values(), *self._servers.values()):
+            each.close()
 
     def __len__(self) -> int:
         """How many transactions there are."""
@@ -307,15 +298,13 @@ class TransactionLayer:
 
     def forget(self, transaction: _Transaction) -> None:
         """Called by a transaction that has ended."""
-        if isinstance(transaction, ClientTransaction):
-            self._clients.pop(transaction.key, None)
-        elif isinstance(transaction, ServerTransaction):
-            self._servers.pop(transaction.key, None)
+        table: dict[Any, Any] = self._clients if isinstance(transaction, ClientTransaction) else self._servers
+        table.pop(transaction.key, None)
 
     def deliver(self, server: ServerTransaction, request: Request) -> None:
         """Hand a request to its user, and make an answer of what goes wrong there."""
         if request.method == "ACK":
-            self._acknowledge(request, server.source)
+            self._on_ack(request, server.source)
             return
         try:
             if request.method == "CANCEL":
@@ -333,7 +322,7 @@ class TransactionLayer:
             client = self._clients.get(client_key(message))
             if client is not None:
                 client.receive(message)
-            elif self._on_stray is not None:
+            else:
                 self._on_stray(message, source)
             return
         message.headers.replace_first("Via", str(message.top_via.stamped(source)))
@@ -341,17 +330,13 @@ class TransactionLayer:
         if server is not None:
             server.receive(message)
         elif message.method == "ACK":
-            self._acknowledge(message, source)
+            self._on_ack(message, source)
         elif len(self) >= self._max:
             self.endpoint.send(response_to(message, 503, headers=[("Retry-After", "10")]), source)
         else:
             server = ServerTransaction(self, message, source)
             self._servers[server.key] = server
             server.start()
-
-    def _acknowledge(self, ack: Request, source: Address) -> None:
-        if self._on_ack is not None:
-            self._on_ack(ack, source)
 
     def _cancel(self, server: ServerTransaction, request: Request) -> None:
         """Answer a CANCEL (section 9.2), alike for user agents and stateful proxies."""

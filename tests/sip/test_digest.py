@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ivr_sim.sip.digest import DigestGate, answer, authorize, parse
@@ -205,7 +205,7 @@ def test_challenges_and_failures_cost_no_memory(gate):
     st.text(max_size=80)
     | st.text('Digest realm="ivr.tes",=\\ nonce', max_size=60).map(lambda t: "Digest " + t)
 )
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_garbage_passes_or_raises(text):
     gate = DigestGate("ivr.test", ACCOUNTS, b"k")
     value = text.replace("\r", "").replace("\n", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ivr_sim.errors import ConfigurationError
@@ -704,7 +704,7 @@ def test_one_bad_datagram_never_harms_the_next(reactor, exchange, alice, line, d
 @given(
     st.lists(st.tuples(st.integers(0, 500), st.integers(0, 9), st.binary(max_size=4)), max_size=12), st.data()
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_datagrams_never_harm_the_next(edits, data):
     reactor = MemoryReactor()
     exchange = Exchange(reactor, port=5060, accounts=ACCOUNTS, lines=LINES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ivr_sim.errors import LocalProtocolError
@@ -360,7 +360,7 @@ values = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["C
     method=token, user=token, number=st.integers(0, 2**31 - 1), tag=token, call_id=token,
     extra=st.lists(st.tuples(token.map(lambda t: "X-" + t), values), max_size=4), body=st.binary(max_size=80),
 )  # fmt: skip
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_built_is_what_is_parsed(method, user, number, tag, call_id, extra, body):
     headers = Headers([
         ("Via", "SIP/2.0/UDP h:5060;branch=z9hG4bK1"), ("From", f"<sip:a@h>;tag={tag}"), ("To", "<sip:b@h>"),
@@ -387,13 +387,13 @@ def check_survives(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_garbage_is_refused(data):
     check_survives(data)
 
 
 @given(st.sampled_from([OPTIONS, RINGING, ODD]), st.data())
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_messages_are_parsed_or_refused(base, data):
     mutated = bytearray(base)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ivr_sim.sip.grammar import BadMessage, parse_params, quote, split_list, unquote
@@ -135,7 +135,7 @@ def test_parameters_keep_their_order_and_quotes():
 
 
 @given(st.text())
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_quoted_text_comes_back(text):
     expected = "".join(" " if c in "\r\n" else c for c in text.replace("\r\n", "\n").replace("\r", "\n"))
     assert unquote(quote(text)).replace(" ", "") == expected.replace(" ", "")
@@ -150,7 +150,7 @@ names = st.one_of(
 @given(
     names, st.text(min_size=1, max_size=12), token, st.dictionaries(token.map(str.lower), st.none() | token)
 )
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_address_survives_its_text(display, user, host, params):
     host = "h" + host.strip("-.~") + "h"
     address = NameAddr(display, Uri("sip", user, host.replace("~", ""), 5060), params)
@@ -158,7 +158,7 @@ def test_any_address_survives_its_text(display, user, host, params):
 
 
 @given(st.text(max_size=60) | st.text('sip:<>@;,?"[]=\\ %a1.', max_size=30))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_garbage_raises_nothing_but_bad_message(text):
     for parse in (Uri.parse, NameAddr.parse, split_list, parse_params):
         try:
