@@ -204,7 +204,7 @@ def _parse_headers(text: str, max_headers: int, max_line: int) -> Headers:
     if text.startswith((" ", "\t")):
         raise BadMessage(400, "Malformed header")
     # A line that starts with white space continues the one before it (RFC 3261 section 7.3.1).
-    lines = re.sub(r"[ \t]*\r\n[ \t]+", " ", text).split("\r\n") if text else []
+    lines = re.sub(r"\r\n[ \t]+", " ", text).split("\r\n") if text else []
     if len(lines) > max_headers:
         raise BadMessage(513, "Too Many Headers")
     for line in lines:
@@ -298,8 +298,8 @@ def bad_request_reply(data: bytes, error: BadMessage) -> bytes | None:
     """
     head = data[:16_384].lstrip(b"\r\n\0").partition(b"\r\n\r\n")[0].decode("utf-8", "surrogateescape")
     start_line, _, rest = head.partition("\r\n")
-    found = re.match(r"([^\s]+)[ \t]+.*[ \t]SIP/[0-9]", start_line, re.IGNORECASE)
-    if found is None or not TOKEN.fullmatch(found[1]) or found[1] == "ACK":
+    method, _, tail = start_line.partition(" ")
+    if not TOKEN.fullmatch(method) or method == "ACK" or not re.search(r" SIP/[0-9]", tail, re.IGNORECASE):
         return None
     lines = [line for line in re.sub(r"\r\n[ \t]+", " ", rest).split("\r\n") if _ECHOED.match(line)][:64]
     if not any(line.lower().startswith("v") for line in lines):

@@ -20,8 +20,8 @@ _USER_SAFE = "-_.!~*'()&=+$,;?/"  # user-unreserved and mark
 # The display name without quotes is tokens (RFC 3261 section 20.10); letters beyond ASCII are let pass,
 # since phones send them.
 _NAME_ADDR = re.compile(
-    r"""[ \t]*(?P<display>"(?:[^"\\]|\\[^\r\n])*"|[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*)
-        [ \t]*<(?P<uri>[^<>]*)>(?P<params>.*)\Z""",
+    r"""(?P<display>"(?:[^"\\]|\\[^\r\n])*"[ \t]*|[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*)
+        <(?P<uri>[^<>]*)>(?P<params>.*)\Z""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -137,11 +137,12 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Parse one value of From, To, Contact, Route or Record-Route. Raises BadMessage 400."""
+        text = text.strip(" \t")
         found = _NAME_ADDR.match(text)
         if found is not None:
             display = unquote(found["display"].strip(" \t"))
             return cls(display, Uri.parse(found["uri"]), parse_params(found["params"]))
-        uri, semicolon, params = text.strip(" \t").partition(";")
+        uri, semicolon, params = text.partition(";")
         if re.search(r"[,?]", uri):  # RFC 3261 section 20: such a URI must stand in angle brackets
             raise BadMessage(400, "Malformed address")
         return cls("", Uri.parse(uri.rstrip(" \t")), parse_params(semicolon + params))

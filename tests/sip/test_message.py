@@ -406,3 +406,26 @@ def test_mutated_messages_are_parsed_or_refused(base, data):
             )
         )
     check_survives(bytes(mutated))
+
+
+HOSTILE = [
+    b" ", b"\t ", b'"', b"\\", b'"\\', b"<", b"<>", b";a", b";a=", b"a=b,", b",", b":", b"/ ", b"\r\n ", b" \r\n ",
+    b"a", b"9", b"%", b"@", b"[", b"\xff", b"\r\nVia: a", b"\r\nX: y", b'=""', b"* ",
+]  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "header", ["From: ", "Via: ", "Via: SIP/2.0/UDP h", "CSeq: 7", "X: ", "Max-Forwards: 7", ""]
+)
+def test_no_datagram_takes_long(header):
+    """Repetition that makes a careless pattern quadratic: seconds each there, all of them in one here."""
+    for piece in HOSTILE:
+        data = edited(b"Call-ID: c1", b"Call-ID: c1\r\n" + header.encode() + piece * (60_000 // len(piece)))
+        check_survives(data)
+        try:
+            parse(data, max_line=100_000)
+        except BadMessage as error:
+            assert error.status  # noqa: PT017
+    for piece in HOSTILE:
+        check_survives(b"INVITE" + piece * (60_000 // len(piece)) + b" SIP/2.0\r\nVia: x\r\n\r\n")
