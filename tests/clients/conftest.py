@@ -1,8 +1,7 @@
-"""A real reactor in a thread of its own, and a merchant's account at the stand-in."""
+"""Servers and clients on the real reactor, a merchant's account at the stand-in, and canned replies."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet import reactor, threads
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.testing import StringTransport
@@ -33,30 +32,10 @@ PUBLIC = "pk_f0660ad5a39f4912872e24a7a660370c"
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
-def reactor_run() -> Run:
-    """Runs a coroutine function on the reactor and returns its result; bounded by 60 s.
-
-    The reactor is not stopped: it could not be started again for another package's tests.
-    """
-    if not reactor.running:  # type: ignore[attr-defined]
-        started = threading.Event()
-        reactor.callWhenRunning(started.set)  # type: ignore[attr-defined]
-        threading.Thread(
-            target=reactor.run,  # type: ignore[attr-defined]
-            kwargs={"installSignalHandlers": False},
-            name="reactor",
-            daemon=True,
-        ).start()
-        assert started.wait(10)
-
-    def run(make: Callable[[], Coroutine[Deferred[Any], Any, Any]]) -> Any:
-        return threads.blockingCallFromThread(
-            reactor,
-            lambda: Deferred.fromCoroutine(make()).addTimeout(60, reactor),  # type: ignore[arg-type]
-        )
-
-    return run
+@pytest.fixture
+def reactor_run(on_reactor: Run) -> Run:
+    """Runs a coroutine function on the real reactor and returns its result; bounded by 60 s."""
+    return lambda make: on_reactor(make, seconds=60)
 
 
 @pytest.fixture
