@@ -409,7 +409,8 @@ def test_mutated_messages_are_parsed_or_refused(base, data):
 
 
 HOSTILE = [
-    b" ", b"\t ", b'"', b"\\", b'"\\', b"<", b"<>", b";a", b";a=", b"a=b,", b",", b":", b"/ ", b"\r\n ", b" \r\n ",
+    b" ", b"\t ", b'"', b"\\", b'"\\', b"<", b"<>", b";a", b";a=", b"a=b,", b",", b":", b"/ ",
+    b"\r\n ", b" \r\n ",
     b"a", b"9", b"%", b"@", b"[", b"\xff", b"\r\nVia: a", b"\r\nX: y", b'=""', b"* ",
 ]  # fmt: skip
 
