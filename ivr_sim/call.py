@@ -16,7 +16,18 @@ from typing import Literal, Protocol
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import CallJournal
 
-__all__ = ["Call", "CallTooLong", "CallerHungUp", "Ended", "Entry", "Param", "Phrase", "Typed", "phrase"]
+__all__ = [
+    "Call",
+    "CallTooLong",
+    "CallerHungUp",
+    "CannotSay",
+    "Ended",
+    "Entry",
+    "Param",
+    "Phrase",
+    "Typed",
+    "phrase",
+]
 
 Param = str | int | Decimal
 Ended = Literal["terminator", "complete", "timeout", "silence"]
@@ -28,6 +39,10 @@ class CallerHungUp(IvrSimError):
 
 class CallTooLong(IvrSimError):
     """The call reached its time limit; raised once, from a Call's own awaits, so that we may say so."""
+
+
+class CannotSay(IvrSimError):
+    """A phrase has no sound and none can be made; raised from a Call's own awaits."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,10 @@ class Call(Protocol):
         ...
 
     async def say(self, *phrases: Phrase, interruptible: bool = True) -> None:
-        """Say the phrases; return when said, or at once when the caller barges in. Raises CallerHungUp."""
+        """Say the phrases; return when said, or at once when the caller barges in.
+
+        Raises CallerHungUp, CannotSay.
+        """
         ...
 
     async def collect(
@@ -136,7 +154,7 @@ class Call(Protocol):
         there); a terminator pressed right after a complete entry is swallowed. Digits beyond
         ``max_digits`` are counted, up to one more, so that the dialogue can tell "too long". Times in
         seconds, counted from the end of the prompt or of the last key. Every entry is secret until its
-        ``publish`` is called. Raises CallerHungUp.
+        ``publish`` is called. Raises CallerHungUp, CannotSay.
         """
         ...
 

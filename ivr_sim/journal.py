@@ -197,7 +197,9 @@ def _plain(value: object) -> object:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return str(value)  # an enumeration's member, too
+    if value is None or isinstance(value, bool | int | float):
         return value
     raise TypeError(f"no JSON form for {type(value).__name__} in the journal")
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dtmf
+from ivr_sim.call import phrase
 from ivr_sim.dialogue import Limits
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
-from ivr_sim.prompts import Catalogue, Library, PicoVoice
+from ivr_sim.prompts import Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.user_agent import UserAgent
 
@@ -87,13 +89,18 @@ class Node:
         self._ivr: Ivr | None = None
 
     async def start(self) -> None:
-        """Start everything; returns when the line has registered. Raises ConfigurationError."""
+        """Start everything; returns when the line has registered, its first words at hand.
+
+        Raises ConfigurationError.
+        """
         self.media.start()
         self.exchange.start()
         shop = self._merchant.shop(self._name, today=self._today, limits=self._limits)
         ivr = self._ivr = Ivr(shop, self.library, self._journal, recordings=self._out)
         self._line = self.phone(LINE, on_call=ivr.offered)
         await self._line.start()
+        with suppress(VoiceMissing, VoiceFailed):  # the call says so, if it comes to that
+            await self.library.sound(phrase("welcome", merchant=self._name))
 
     async def settle(self) -> None:
         """Wait until the calls under way are over and their recordings written."""

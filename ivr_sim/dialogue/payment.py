@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import count
 
-from ivr_sim.call import Call, CallerHungUp, CallTooLong, phrase
+from ivr_sim.call import Call, CallerHungUp, CallTooLong, CannotSay, phrase
 from ivr_sim.cards import Card
 from ivr_sim.dialogue.entry import ask, card_number, choice, expiry, payment_key, security_code
 from ivr_sim.dialogue.services import (
@@ -35,14 +35,16 @@ async def take_payment(call: Call, shop: Shop) -> Ending:
         ending = await _pay(call, shop)
     except Over as over:
         ending = over.ending
-        with suppress(CallerHungUp, CallTooLong):
+        with suppress(CallerHungUp, CallTooLong, CannotSay):
             await call.say(*over.farewell, interruptible=False)
     except CallTooLong:
         ending = Ending(Outcome.NO_INPUT, "time_limit")
-        with suppress(CallerHungUp):
+        with suppress(CallerHungUp, CannotSay):
             await call.say(phrase("time_limit"), phrase("goodbye"), interruptible=False)
     except CallerHungUp:
         ending = Ending(Outcome.ABANDONED, "hung_up")
+    except CannotSay:
+        ending = Ending(Outcome.ABANDONED, "no_voice")
     await call.hang_up()
     return ending
 
@@ -58,7 +60,7 @@ async def _pay(call: Call, shop: Shop) -> Ending:
         try:
             if not await _tell(call, shop, result, another=cards < shop.limits.cards):  # step 8
                 return ending
-        except (CallerHungUp, CallTooLong):
+        except (CallerHungUp, CallTooLong, CannotSay):
             return ending
     raise AssertionError("endless")
 

@@ -25,13 +25,17 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from twisted.internet.defer import Deferred
 
-from ivr_sim.call import CallerHungUp, CallTooLong, Ended, Entry, Phrase
+from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase
+from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import CallJournal, Journal, KeyPressed, PromptEnded, PromptStarted
 from ivr_sim.legs.collector import Collector, Key, Press
 
 __all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Sounds"]
+
+log = structlog.get_logger(__name__)
 
 FRAME = 160
 TICKS_PER_SECOND = 50
@@ -98,7 +102,7 @@ class LegCall:
         self._check()
         if interruptible and self._keyed:
             return
-        sounds = [(p, await self._sounds.sound(p)) for p in phrases]
+        sounds = [(p, await self._sound(p)) for p in phrases]
         self._check()
         if interruptible and self._keyed:
             return  # keyed while the sound was being made
@@ -260,6 +264,13 @@ class LegCall:
 
     def _forgets(self, press: Press) -> bool:
         return self._deaf or press.start < self._listens_from
+
+    async def _sound(self, phrase: Phrase) -> Samples:
+        try:
+            return await self._sounds.sound(phrase)
+        except IvrSimError as error:
+            log.error("a phrase cannot be said", call=self._journal.call, phrase=phrase.name, why=str(error))
+            raise CannotSay(f"the phrase {phrase.name} cannot be said") from error
 
     def _check(self) -> None:
         if self.gone is not None:

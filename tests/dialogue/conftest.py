@@ -17,6 +17,7 @@ from ivr_sim.call import Phrase
 from ivr_sim.cards import Card
 from ivr_sim.dialogue import Ending, Limits, Shop, take_payment
 from ivr_sim.dialogue.services import Approved, Charged, Payable, Refusal
+from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import PromptEnded, PromptStarted, Record
 from ivr_sim.legs import LegCall
 
@@ -24,10 +25,15 @@ PROMPT_SECONDS = 1.0
 PAYABLE = Payable(key="123456", amount=Decimal("200.00"), order_id="ord-1", description="Cargo IVR")
 
 
+@dataclass
 class Sounds:
-    """Every prompt is one second long."""
+    """Every prompt is one second long; ``lost`` ones cannot be said."""
+
+    lost: str | None = None
 
     async def sound(self, phrase: Phrase) -> np.ndarray:
+        if phrase.name == self.lost:
+            raise IvrSimError("no voice")
         return np.ones(round(PROMPT_SECONDS * 8000), np.int16)
 
 
@@ -89,6 +95,7 @@ class Stage:
     on_start: bool = False
     delay: float = 0.3
     service_seconds: float = 0.0
+    sounds: Sounds = field(default_factory=Sounds)
     call: LegCall = field(init=False)
 
     def play(self, answers: dict[str, Iterable[str] | str], *, max_seconds: float = 900) -> Ending:
@@ -104,7 +111,7 @@ class Stage:
             card_allowed=self.allowed,
             limits=self.limits,
         )
-        call = self.call = LegCall(self.journal, "call-1", Sounds())
+        call = self.call = LegCall(self.journal, "call-1", self.sounds)
 
         def heard(record: Record) -> None:
             kind = PromptStarted if self.on_start else PromptEnded

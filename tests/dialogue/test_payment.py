@@ -350,3 +350,18 @@ def test_a_declined_charge_is_not_forgotten_when_the_code_expires(stage):
     again = {k: [v] * 2 for k, v in GOOD.items()}
     stage.play({**again, "ask_another_card": "1", "ask_cvv": ["123", "321"]})
     assert [c.security_code.reveal() for c in stage.acquirer.cards] == ["123", "321"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "outcome", "cause"),
+    [
+        ("amount", "abandoned", "no_voice"),
+        ("one_moment", "abandoned", "no_voice"),
+        ("approved", "approved", None),
+    ],
+)
+def test_a_phrase_without_a_sound_never_hides_what_was_charged(stage, lost, outcome, cause):
+    stage.sounds.lost = lost
+    ending = stage.play(GOOD)
+    assert (ending.outcome, ending.cause) == (outcome, cause)
+    assert len(stage.acquirer.attempts) == (1 if outcome == "approved" else 0)
