@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/ivr-sim demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -76,6 +76,10 @@ def judge(label: Label, story: Story) -> Failure | None:
 
 
 def _entries(label: Label, story: Story) -> Failure | None:
+    keys = story.entries.get("payment_key", [])
+    keyed = [key for key, _ in keys]
+    if keyed and label.given.key not in keyed and label.expect.outcome == "approved":
+        return Failure("entry payment_key", label.given.key, _said(keyed), keys[0][1])
     for field, value in label.expect.entries.items():
         heard = story.entries.get(field, [])
         wanted = [value] if isinstance(value, str) else list(value)
@@ -83,13 +87,6 @@ def _entries(label: Label, story: Story) -> Failure | None:
         # One value is the entry that counted, the last; a list is all of them.
         if (got[-1:] if isinstance(value, str) else got) != wanted:
             return Failure(f"entry {field}", _said(wanted), _said(got), heard[-1][1] if heard else None)
-    keys = story.entries.get("payment_key", [])
-    if (
-        keys
-        and label.given.key not in [k for k, _ in keys]
-        and story.outcome not in ("no_input", "abandoned")
-    ):
-        return Failure("entry payment_key", label.given.key, _said([k for k, _ in keys]), keys[-1][1])
     return None
 
 

@@ -62,7 +62,7 @@ def find_labels(paths: Iterable[Path]) -> list[Path]:
     labels: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(path.rglob(f"*{SUFFIX}"))
+            found = sorted(path.rglob(f"*{SUFFIX}"), key=lambda label: str(label).removesuffix(SUFFIX))
             named = {label.with_name(label.name.removesuffix(SUFFIX)) for label in found}
             for wav in sorted(path.rglob("*.wav")):
                 if wav.with_suffix("") not in named:
