@@ -43,9 +43,15 @@ def local_today() -> date:
 
 
 def open_library(reactor: Any, data: Path) -> tuple[Library, PicoVoice]:
-    """The prompts of a data folder (its cache of rendered ones), and the voice behind them."""
+    """The prompts of a data folder, and the voice behind them.
+
+    ``prompts`` there is the cache of rendered ones; recordings in ``recorded`` (``NAME.wav``, by the names
+    of the catalogue) take their place. Raises ConfigurationError for a recording that cannot be used.
+    """
     voice = PicoVoice(reactor)
-    return Library(Catalogue(), voice, cache=data / "prompts"), voice
+    recorded = data / "recorded"
+    overrides = recorded if recorded.is_dir() else None
+    return Library(Catalogue(), voice, cache=data / "prompts", overrides=overrides), voice
 
 
 class Node:
