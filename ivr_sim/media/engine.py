@@ -140,16 +140,16 @@ class MediaEngine:
         while self._running and self._ticks < due:
             self._ticks += 1
             try:
-                self._tick()
+                self._tick(on_time=self._ticks == due)
             except Exception as error:
                 log.error("a media tick failed", error=type(error).__name__, at=place(error))
         if self._running:
             self._schedule()
 
-    def _tick(self) -> None:
+    def _tick(self, *, on_time: bool) -> None:
         streams = [stream for stream in self._streams.values() if stream.started]
         for stream in streams:
-            stream.receive()
+            stream.receive(on_time=on_time)
         if self._receiver is not None:
             self._search(self._receiver, streams)
         speaking: dict[Codec, list[int]] = {}

@@ -30,8 +30,9 @@ SILENCE_TICKS = 10  # of silence are enough to end any tone
 class Reception:
     """The receiving side of one stream, in ticks of 20 ms.
 
-    Each tick: ``datagram`` for each that has arrived, ``settle``, ``tones`` and ``inband`` until there is
-    no more, and ``hear``, which ends the tick.
+    Each tick: ``datagram`` for each that has arrived, ``settle``, ``tones`` until there is no more, and
+    ``hear``, which ends the tick. Ticks that are caught up, because we were late, follow each other at
+    once: that nothing arrives in one of them does not mean that the caller has fallen silent.
 
     Packets are taken from one source only (symmetric RTP): the first that sends a valid packet from the
     host that the session description names or, on a loopback address, from any port of this machine.
@@ -52,7 +53,8 @@ class Reception:
         self._playout = PlayoutBuffer()
         self._arrivals = ArrivalQueue()
         self._events = EventReceiver()
-        self._last_packet = 0  # the tick of the last packet taken
+        self._waited = 0  # ticks on time: the network had its 20 ms in each
+        self._last_packet = 0  # of those, when the last packet was taken
         self._searched = 0  # samples handed out to be searched for tones
         self._searched_to = 0  # the RTP time behind them
         self._tone_start = 0.0
@@ -96,16 +98,23 @@ class Reception:
             self.bad += 1
             return []
         self.source = source
-        self._last_packet = self.ticks
+        self._last_packet = self._waited
         return keys
 
-    def settle(self) -> Keys:
-        """All datagrams of this tick were given; the keys that ended because nothing more came of them."""
+    def settle(self, *, on_time: bool = True) -> Keys:
+        """All datagrams of this tick were given; the keys that ended because nothing more came of them.
+
+        on_time: false in a tick that is caught up.
+        """
         self._arrivals.settle()
-        silent = self.ticks - self._last_packet
+        if not on_time:
+            return []
+        silent = self._waited - self._last_packet
         if STARVED_TICKS <= silent < STARVED_TICKS + SILENCE_TICKS:
             self._arrivals.starve()
-        return self._merged(self._events.tick(self.ticks))
+        keys = self._merged(self._events.tick(self._waited))
+        self._waited += 1
+        return keys
 
     def tones(self) -> Samples | None:
         """The next 20 ms to be searched for tones, if there are any and tones matter."""
@@ -133,7 +142,7 @@ class Reception:
         return frame
 
     def _admits(self, source: Address) -> bool:
-        if self.source is not None and self.ticks - self._last_packet < LATCH_TICKS:
+        if self.source is not None and self._waited - self._last_packet < LATCH_TICKS:
             return False
         return self._anyone or source[0] == self.remote[0]
 
@@ -151,7 +160,7 @@ class Reception:
         number = self._window.accept(packet.sequence) if packet.ssrc == self._ssrc else None
         if codec is None:
             told = self._events.receive(
-                packet.ssrc, packet.timestamp, packet.payload, self.ticks, marker=packet.marker
+                packet.ssrc, packet.timestamp, packet.payload, self._waited, marker=packet.marker
             )
             return self._merged(told)
         if number is not None:

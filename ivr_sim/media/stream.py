@@ -204,8 +204,8 @@ class MediaStream:
 
     # What follows is the engine's part of the tick, in this order.
 
-    def receive(self) -> None:
-        """Take what has arrived, and tell the listener of the keys in it."""
+    def receive(self, *, on_time: bool) -> None:
+        """Take what has arrived, and tell the listener of the keys in it; on_time: see ``Reception``."""
         reception = self._reception
         if reception is None or self.closed:
             return
@@ -222,7 +222,7 @@ class MediaStream:
                     self.deliver(keys)
                     if self.closed:
                         return
-            self.deliver(reception.settle())
+            self.deliver(reception.settle(on_time=on_time))
         except Exception as error:
             self.fail(error)
 

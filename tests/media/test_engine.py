@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from ivr_sim.errors import ConfigurationError, LocalProtocolError
 from ivr_sim.media import PCMA, PCMU, MediaEngine, NoPortFree, StreamStats
 from ivr_sim.media.rtp import Packet, sequence_delta, timestamp_delta
+from ivr_sim.media.telephone_event import EventQueue, EventSender
 
 HERE = "127.0.0.1"
 
@@ -142,6 +143,40 @@ class TestBeat:
             clock.advance(step)
         assert call.a.ticks == 50
         assert call.b.ticks == 50
+
+    @pytest.mark.parametrize("held_up", [6, 15, 45])
+    @pytest.mark.parametrize("by", ["inband", "rfc4733"])
+    def test_a_standstill_of_ours_neither_cuts_keys_nor_audio(
+        self, engine, clock, ticks, listener, phone, tones, by, held_up
+    ):
+        """Packets wait in the kernel meanwhile, and come at once: their sender was never silent."""
+        tone, keys = tones("159", tone_ms=100, gap_ms=100, lead_ms=800, tail_ms=1000), EventQueue()
+        stream, heard = engine.open(), listener()
+        stream.start(heard, PCMU, phone.address, 101)
+        last = 53  # of the packets that wait: in the middle of the second key
+        for n in range(100):
+            if n == 40:
+                for digit in "159":
+                    keys.put(EventSender(digit))
+            key = keys.next(160 * n) if by == "rfc4733" else None
+            if key is not None:
+                payload, timestamp, marker = key
+                packet = Packet(101, n, timestamp, 1, payload, marker)
+            else:
+                audio = tone[160 * n : 160 * n + 160] if by == "inband" else np.zeros(160, np.int16)
+                packet = Packet(0, n, 160 * n, 1, PCMU.encode(audio))
+            phone.send(packet, stream.local_port)
+            if n == last:
+                clock.advance(0.02 * held_up)
+            elif not last - held_up < n < last:
+                clock.advance(0.02)
+        ticks(10)
+        assert heard.downs == heard.ups == "159"
+        lengths = [event[4] for event in heard.events if event[0] == "up"]
+        assert lengths == pytest.approx([100] * 3, abs=2)
+        assert (stream.stats.lost, stream.stats.late) == (0, 0)
+        if by == "inband":
+            assert snr_db(heard.heard, tone) > 30
 
     def test_after_a_long_standstill_the_beat_is_taken_up_anew(self, two_streams, clock, ticks):
         call = two_streams()
