@@ -86,15 +86,19 @@ class PromptStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptEnded(Event):
-    """A phrase ended: said whole (``cut_by`` null), or cut by a key or a hang-up."""
+    """A phrase ended: said whole (``cut_by`` null), or cut by a key, a hang-up or the call's time limit."""
 
     name: str
-    cut_by: Literal["key", "hangup"] | None
+    cut_by: Literal["key", "hangup", "limit"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPressed(Event):
-    """A key was pressed and let go; ``start`` in seconds since the answer. Never which key."""
+    """A key was pressed and let go; ``start`` in seconds since the answer. Never which key.
+
+    ``level_dbm0`` is a call's level, told anew when a key is 3 dB away: keys of one line differ by less,
+    and each by its own amount, so that exact levels would tell which they are.
+    """
 
     method: Literal["rfc4733", "info", "inband"]
     start: float
@@ -253,5 +257,7 @@ class JsonLines:
         self._stream = stream
 
     def __call__(self, record: Record) -> None:
-        self._stream.write(json.dumps(record.as_json(), ensure_ascii=False) + "\n")
+        line = json.dumps(record.as_json(), ensure_ascii=False)
+        # A header of a telephone may hold bytes that are no text; they must not cost the whole line.
+        self._stream.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
         self._stream.flush()

@@ -67,6 +67,16 @@ def test_json_lines_and_numbering():
     assert "ñ.wav" in stream.getvalue()
 
 
+def test_bytes_that_are_no_text_do_not_cost_a_line(tmp_path):
+    name = b"b\xe9la".decode("utf-8", "surrogateescape")  # a header as SIP brings it
+    journal = j.Journal(lambda: AT)
+    with (tmp_path / "journal.jsonl").open("w", encoding="utf-8") as file:
+        journal.subscribe(j.JsonLines(file))
+        journal.emit(j.CallOffered(from_="1001", to="5000", leg="sip", user_agent=name))
+    [line] = (tmp_path / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["user_agent"] == "b?la"
+
+
 def test_a_reader_that_fails_stops_nobody(caplog):
     journal = j.Journal(lambda: AT)
     seen = []

@@ -43,6 +43,8 @@ TICKS_PER_SECOND = 50
 PAUSE_TICKS = 12
 # Between the last word and our hang-up: what was sent last is still on its way to the caller's ear.
 PARTING_TICKS = 15
+# On one line keys differ by less than this in level, each from each other: told exactly, it tells them.
+LEVEL_STEP_DB = 3.0
 
 Samples = npt.NDArray[np.int16]
 Method = Literal["rfc4733", "info", "inband"]
@@ -87,6 +89,7 @@ class LegCall:
         self._too_long_told = False
         self._parting = 0
         self._presses: list[Press] = []
+        self._level: int | None = None
         self.gone: Literal["caller", "ivr"] | None = None
         self.on_hang_up: Callable[[], None] = lambda: None
 
@@ -100,7 +103,7 @@ class LegCall:
     async def say(self, *phrases: Phrase, interruptible: bool = True) -> None:
         """Say the phrases one after the other; see ``ivr_sim.call.Call``."""
         self._check()
-        if interruptible and self._keyed:
+        if not phrases or (interruptible and self._keyed):
             return
         sounds = [(p, await self._sound(p)) for p in phrases]
         self._check()
@@ -190,14 +193,15 @@ class LegCall:
         """Let 20 ms pass: what is to be sent in them (160 samples), or None for silence."""
         spoken = self._speak()
         self._ticks = (self._ticks or 0) + 1
+        self._proceed()
         if self._waiter is not None:
             if self._parting:
                 self._parting -= 1
                 if not self._parting:
                     self._resume()
-            elif not self._too_long_told and self._ticks >= self._limit:
+            elif self._too_long:
                 self._too_long_told = True
-                self._stop_prompts(None)
+                self._stop_prompts("limit")
                 self._resume(CallTooLong())
             elif self._deadline is not None and self._ticks >= self._deadline and not self._down:
                 self._time_out()
@@ -228,7 +232,7 @@ class LegCall:
                 method=method,
                 start=round(start, 3),
                 duration_ms=duration_ms,
-                level_dbm0=None if level_dbm0 is None else round(level_dbm0, 1),
+                level_dbm0=None if level_dbm0 is None else self._told_level(level_dbm0),
             )
         )
         swallow, self._swallow = self._swallow, ""
@@ -237,13 +241,13 @@ class LegCall:
         self._typed.append(Key(digit, press))
         self._take_typed()
 
-    def hung_up(self) -> None:
-        """The caller has gone: every wait of the dialogue ends in CallerHungUp."""
+    def hung_up(self, by: Literal["caller", "ivr"] = "caller") -> None:
+        """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""
         if self.gone is not None:
             return
-        self.gone = "caller"
+        self.gone = by
         self._stop_prompts("hangup")
-        self._resume(CallerHungUp("the caller hung up"))
+        self._resume(CallerHungUp("the call is over"))
         self._stir()
 
     def key_spans(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
@@ -261,6 +265,18 @@ class LegCall:
     def _keyed(self) -> bool:
         """Whether the caller has typed, or is typing, something that still counts."""
         return bool(self._typed) or any(not self._forgets(p) for p in self._down.values())
+
+    @property
+    def _too_long(self) -> bool:
+        """Whether to say now that the call lasts too long: once, and never in the midst of a result."""
+        saying = bool(self._queue) and not self._interruptible
+        return not self._too_long_told and (self._ticks or 0) >= self._limit and not saying
+
+    def _told_level(self, dbm0: float) -> int:
+        """The level at which keys come in on this line; what they differ by among each other is left out."""
+        if self._level is None or abs(dbm0 - self._level) >= LEVEL_STEP_DB:
+            self._level = round(dbm0)
+        return self._level
 
     def _forgets(self, press: Press) -> bool:
         return self._deaf or press.start < self._listens_from
@@ -305,34 +321,41 @@ class LegCall:
             self._listens_from = self.now
         self._journal.emit(PromptStarted(name=name.name, params={k: str(v) for k, v in name.params.items()}))
 
-    def _stop_prompts(self, cut_by: Literal["key", "hangup"] | None) -> None:
+    def _stop_prompts(self, cut_by: Literal["key", "hangup", "limit"]) -> None:
         if self._queue and not self._pause:
             self._journal.emit(PromptEnded(name=self._queue[0][0].name, cut_by=cut_by))
         self._queue.clear()
         self._pause = 0
 
     def _speak(self) -> Samples | None:
-        if not self._queue:
+        """The 20 ms to come of what is being said."""
+        if not self._queue or self._pause:
             return None
+        _, sound = self._queue[0]
+        frame = sound[self._position : self._position + FRAME]
+        self._position += FRAME
+        if len(frame) < FRAME:
+            frame = np.concatenate([frame, np.zeros(FRAME - len(frame), np.int16)])
+        return frame
+
+    def _proceed(self) -> None:
+        """What the 20 ms past have brought about: a prompt was said whole, or it is the next one's turn."""
+        if not self._queue:
+            return
         if self._pause:
             self._pause -= 1
             if not self._pause:
                 self._start_prompt()
-            return None
+            return
         spoken, sound = self._queue[0]
-        frame = sound[self._position : self._position + FRAME]
-        self._position += FRAME
-        if self._position >= len(sound):
-            self._queue.popleft()
-            self._journal.emit(PromptEnded(name=spoken.name, cut_by=None))
-            self._position = 0
-            if self._queue:
-                self._pause = PAUSE_TICKS
-            else:
-                self._resume()
-        if len(frame) < FRAME:
-            frame = np.concatenate([frame, np.zeros(FRAME - len(frame), np.int16)])
-        return frame
+        if self._position < len(sound):
+            return
+        self._queue.popleft()
+        self._journal.emit(PromptEnded(name=spoken.name, cut_by=None))
+        if self._queue:
+            self._pause = PAUSE_TICKS
+        else:
+            self._resume()
 
     def _restart_timer(self) -> None:
         assert self._collector is not None

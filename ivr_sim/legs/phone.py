@@ -48,5 +48,5 @@ class PhoneLeg:
         self._call.key_up(digit, method, start, duration_ms, level_dbm0)
 
     def _over(self, ended: Ended) -> Ended:
-        self._call.hung_up()
+        self._call.hung_up("caller" if ended.by == "remote" else "ivr")
         return ended
