@@ -7,7 +7,7 @@ clock; whoever implements the seam (``ivr_sim.legs``) turns phrases into sound, 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
@@ -68,7 +68,7 @@ class Typed:
     """Digits that a caller typed and that count as secret until somebody says otherwise.
 
     ``str``, ``repr``, ``format`` and pickling give nothing away; comparison takes constant time.
-    :meth:`reveal` is the one way to the digits.
+    :meth:`reveal` is the one way to the digits; whether they are among known ones, :meth:`is_one_of` says.
     """
 
     __slots__ = ("__digits",)
@@ -80,6 +80,12 @@ class Typed:
         """The digits themselves."""
         return self.__digits
 
+    def is_one_of(self, numbers: Iterable[str]) -> bool:
+        """Whether these are the digits of one of ``numbers``; every one is looked at, whichever it is."""
+        mine = self.__digits.encode()
+        found = [hmac.compare_digest(mine, number.encode()) for number in numbers]
+        return any(found)
+
     def __len__(self) -> int:
         return len(self.__digits)
 
@@ -89,7 +95,7 @@ class Typed:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Typed):
             return NotImplemented
-        return hmac.compare_digest(self.__digits.encode(), other.reveal().encode())
+        return hmac.compare_digest(self.__digits.encode(), other.__digits.encode())
 
     __hash__ = None  # type: ignore[assignment]  # a hash of so few digits would give them away
 

@@ -66,7 +66,8 @@ def brand_of(digits: str) -> Brand:
     for brand in BRANDS:
         for first, last in brand.prefixes:
             width = len(str(first))
-            if len(digits) >= width and first <= int(digits[:width]) <= last:
+            head = digits[:width]  # may hold anything that a keypad has, A to D too
+            if len(head) == width and head.isdecimal() and first <= int(head) <= last:
                 return brand
     return OTHER
 

@@ -78,6 +78,13 @@ def test_where_the_length_tells_that_a_number_is_whole(digits, complete):
     assert CardNumber.complete(digits) is complete
 
 
+@given(st.text("0123456789*#ABCD", max_size=20))
+def test_whatever_a_keypad_has_makes_no_error(keys):
+    """Telephones send A to D as events too."""
+    brand_of(keys)
+    CardNumber.complete(keys)
+
+
 @pytest.mark.parametrize(
     ("digits", "reason"),
     [("1025", "expired"), ("1026", "expired"), ("1327", "month"), ("0027", "month"), ("112", "expiry_length"),
@@ -141,3 +148,11 @@ def test_comparison():
     assert CardNumber(VISA) != VISA
     with pytest.raises(TypeError):
         hash(CardNumber(VISA))
+
+
+def test_one_of_known_numbers():
+    number = CardNumber(VISA)
+    assert number.is_one_of(["4242424242424242", VISA])
+    assert number.is_one_of(iter([VISA, "4242424242424242"]))
+    assert not number.is_one_of(["4242424242424242", VISA[:15], VISA + "0"])
+    assert not number.is_one_of([])
