@@ -7,10 +7,13 @@ gives the call its outcome, whether or not somebody is still there to hear it.
 
 from __future__ import annotations
 
+import traceback
 from contextlib import suppress
 from itertools import count
 
-from ivr_sim.call import Call, CallerHungUp, CallTooLong, CannotSay, phrase
+import structlog
+
+from ivr_sim.call import Call, CallerHungUp, CallTooLong, CannotSay, Phrase, phrase
 from ivr_sim.cards import Card
 from ivr_sim.dialogue.entry import ask, card_number, choice, expiry, payment_key, security_code
 from ivr_sim.dialogue.services import (
@@ -28,6 +31,8 @@ from ivr_sim.journal import AuthorizerReplied, ChargeSent, ChargeSettled
 
 __all__ = ["take_payment"]
 
+log = structlog.get_logger(__name__)
+
 
 async def take_payment(call: Call, shop: Shop) -> Ending:
     """Hold the conversation and end the call. Returns how it ended; raises nothing on purpose."""
@@ -39,8 +44,7 @@ async def take_payment(call: Call, shop: Shop) -> Ending:
             await call.say(*over.farewell, interruptible=False)
     except CallTooLong:
         ending = Ending(Outcome.NO_INPUT, "time_limit")
-        with suppress(CallerHungUp, CannotSay):
-            await call.say(phrase("time_limit"), phrase("goodbye"), interruptible=False)
+        await _say_too_long(call)
     except CallerHungUp:
         ending = Ending(Outcome.ABANDONED, "hung_up")
     except CannotSay:
@@ -60,9 +64,17 @@ async def _pay(call: Call, shop: Shop) -> Ending:
         try:
             if not await _tell(call, shop, result, another=cards < shop.limits.cards):  # step 8
                 return ending
-        except (CallerHungUp, CallTooLong, CannotSay):
+        except CallTooLong:
+            await _say_too_long(call)
+            return ending
+        except (CallerHungUp, CannotSay):
             return ending
     raise AssertionError("endless")
+
+
+async def _say_too_long(call: Call) -> None:
+    with suppress(CallerHungUp, CannotSay):
+        await call.say(phrase("time_limit"), phrase("goodbye"), interruptible=False)
 
 
 async def _find_payable(call: Call, shop: Shop) -> Payable:
@@ -129,6 +141,11 @@ async def _charge(call: Call, shop: Shop, payable: Payable, card: Card) -> tuple
         raise Over(
             Outcome.OPENPAY_FAILED, failed.cause, phrase("openpay_failed"), phrase("goodbye")
         ) from failed
+    except Exception as broken:
+        # Nobody foresaw this, so nobody knows what was charged: the caller must not pay again blindly.
+        at = traceback.extract_tb(broken.__traceback__)[-1]
+        log.error("charging broke", attempt=attempt, error=type(broken).__name__, at=f"{at[0]}:{at[1]}")
+        result = Unknown()
     word, ending = _ending(result)
     call.journal.emit(
         ChargeSettled(
@@ -168,12 +185,20 @@ async def _tell(call: Call, shop: Shop, result: Charged, *, another: bool) -> bo
             said = phrase("declined", code=result.error_code)
             call.flush()
             if another:
-                await call.say(said, interruptible=False)
+                await _say_result(call, said)
                 question = choice(shop, "another_card", "12", phrase("ask_another_card"))
                 with suppress(Over):
                     if await ask(call, question, tries=shop.limits.tries) == "1":
                         return True
                 await call.say(phrase("goodbye"), interruptible=False)
                 return False
-    await call.say(said, phrase("goodbye"), interruptible=False)
+    await _say_result(call, said, phrase("goodbye"))
     return False
+
+
+async def _say_result(call: Call, *said: Phrase) -> None:
+    """Say a result; where its particulars have no sound, without them rather than not at all."""
+    try:
+        await call.say(*said, interruptible=False)
+    except CannotSay:
+        await call.say(*(phrase(p.name) for p in said), interruptible=False)

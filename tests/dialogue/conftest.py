@@ -20,20 +20,26 @@ from ivr_sim.dialogue.services import Approved, Charged, Payable, Refusal
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import PromptEnded, PromptStarted, Record
 from ivr_sim.legs import LegCall
+from ivr_sim.prompts import Catalogue
 
+CATALOGUE = Catalogue()
 PROMPT_SECONDS = 1.0
 PAYABLE = Payable(key="123456", amount=Decimal("200.00"), order_id="ord-1", description="Cargo IVR")
 
 
 @dataclass
 class Sounds:
-    """Every prompt is one second long; ``lost`` ones cannot be said."""
+    """Every prompt is one second long; ``lost`` ones cannot be said. ``texts``: what was to be said."""
 
     lost: str | None = None
+    lost_with_params: str | None = None
+    texts: list[str] = field(default_factory=list)
 
     async def sound(self, phrase: Phrase) -> np.ndarray:
-        if phrase.name == self.lost:
+        text = CATALOGUE.text(phrase)
+        if phrase.name == self.lost or (phrase.name == self.lost_with_params and phrase.params):
             raise IvrSimError("no voice")
+        self.texts.append(text)
         return np.ones(round(PROMPT_SECONDS * 8000), np.int16)
 
 

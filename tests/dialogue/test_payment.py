@@ -201,7 +201,7 @@ def test_american_express_has_fifteen_digits_and_a_longer_code(stage, journal):
 
 
 def test_only_allowed_cards_are_taken(stage, journal):
-    stage.allowed = lambda number: number.reveal() == VISA
+    stage.allowed = lambda number: number.is_one_of([VISA])
     ending = stage.play({**GOOD, "ask_card": ["4242424242424242", VISA]})
     assert ending.outcome == "approved"
     assert [e.reason for e in journal.of(EntryRefused)] == ["not_test_card"]
@@ -365,3 +365,75 @@ def test_a_phrase_without_a_sound_never_hides_what_was_charged(stage, lost, outc
     ending = stage.play(GOOD)
     assert (ending.outcome, ending.cause) == (outcome, cause)
     assert len(stage.acquirer.attempts) == (1 if outcome == "approved" else 0)
+
+
+def test_the_result_is_said_though_its_particulars_cannot(stage, journal):
+    """The voice fails while the charge is under way: what ships is said instead."""
+    stage.sounds.lost_with_params = "approved"
+    ending = stage.play(GOOD)
+    assert ending.outcome == "approved"
+    [said] = [e for e in journal.of(PromptStarted) if e.name == "approved"]
+    assert said.params == {}
+
+
+def test_a_charge_that_breaks_unforeseen_is_unknown(stage, journal, capsys):
+    """Nobody knows what was charged: the caller is warned, and no card number is in the log."""
+    stage.acquirer.results = [RuntimeError(f"card {VISA}")]
+    ending = stage.play(GOOD)
+    assert ending.outcome == "unknown"
+    assert [e.result for e in journal.of(ChargeSettled)] == ["unknown"]
+    assert prompts(journal)[-2:] == ["unknown_outcome", "goodbye"]
+    logged = capsys.readouterr().out
+    assert "RuntimeError" in logged
+    assert VISA not in logged
+
+
+@pytest.mark.parametrize("seconds", [100.0, 650.0])
+def test_the_result_is_said_whole_however_long_the_charge_took(stage, journal, seconds):
+    stage.acquirer.pending = Deferred()
+    stage.service_seconds = seconds
+    ending = stage.play(GOOD)
+    assert ending.outcome == "approved"
+    assert [(e.name, e.cut_by) for e in journal.of(PromptEnded)][-2:] == [
+        ("approved", None),
+        ("goodbye", None),
+    ]
+
+
+def test_the_time_limit_after_a_decline_is_said(stage, journal):
+    stage.acquirer.pending = Deferred()
+    stage.acquirer.results = [Declined(error_code=3001)]
+    stage.service_seconds = 650.0
+    ending = stage.play(GOOD)
+    assert (ending.outcome, ending.cause) == ("declined", "code_3001")
+    assert prompts(journal)[-4:] == ["declined", "ask_another_card", "time_limit", "goodbye"]
+    assert [e.cut_by for e in journal.of(PromptEnded)][-4:] == [None, "limit", None, None]
+
+
+@pytest.mark.parametrize("letters", ["ABCD", "4A11111111111111", "A#", "41111111111111D1"])
+def test_letters_of_a_sixteen_key_pad_are_a_wrong_card(stage, journal, letters):
+    ending = stage.play({**GOOD, "ask_card": [letters, VISA]})
+    assert ending.outcome == "approved"
+    assert len(journal.of(EntryRefused)) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "text"),
+    [
+        (Refusal(code=2, description=""), "No es posible pagar con esa clave."),
+        (Refusal(code=2, description="<br> \n"), "No es posible pagar con esa clave."),
+        (Refusal(code=2, description="Clave vencida."),
+         "No es posible pagar con esa clave. El comercio responde: Clave vencida."),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_a_whole_sentence_whatever_the_merchant_says(stage, refusal, text):
+    stage.keys.answers["999999"] = refusal
+    stage.play({**GOOD, "ask_key": ["999999#", "123456#"]})
+    assert text in stage.sounds.texts
+
+
+def test_a_card_that_is_no_test_card_is_told_so_by_us_and_by_openpay(stage):
+    stage.allowed = lambda number: number.is_one_of([VISA])
+    stage.acquirer.results = [Declined(error_code=2007)]
+    stage.play({**GOOD, "ask_card": ["4242424242424242", VISA]})
+    assert stage.sounds.texts.count("Este es un sistema de pruebas. Use solo tarjetas de prueba.") == 2
