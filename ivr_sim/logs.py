@@ -18,16 +18,31 @@ from ivr_sim.cards import luhn
 __all__ = ["configure", "redact", "redacted"]
 
 # Digits as people and programs write them: in one run, or in groups by spaces or hyphens.
-RUN = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+RUN = re.compile(r"[0-9](?:[ -]?[0-9]){12,}")
+GROUP = re.compile(r"[0-9]+")
+LENGTHS = range(13, 20)
 
 
 def redacted(text: str) -> str:
-    """The text with every run of 13 to 19 digits that passes Luhn replaced."""
+    """The text with every number of 13 to 19 digits that passes Luhn replaced.
 
-    def mask(match: re.Match[str]) -> str:
-        return "[card number]" if luhn(re.sub(r"[ -]", "", match.group())) else match.group()
+    A number is one group of digits or several; a group before or behind it does not hide it.
+    """
+    return RUN.sub(lambda match: _masked(match.group()), text)
 
-    return RUN.sub(mask, text)
+
+def _masked(run: str) -> str:
+    groups = list(GROUP.finditer(run))
+    kept, done, first = [], 0, 0
+    while first < len(groups):
+        for last in reversed(range(first, min(len(groups), first + LENGTHS[-1]))):
+            digits = "".join(group.group() for group in groups[first : last + 1])
+            if len(digits) in LENGTHS and luhn(digits):
+                kept += [run[done : groups[first].start()], "[card number]"]
+                done, first = groups[last].end(), last
+                break
+        first += 1
+    return "".join(kept) + run[done:]
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -21,6 +21,14 @@ def test_card_numbers_are_hidden(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [f"status 402 {VISA}", f"402 {VISA} 12", "1 2 3 4111 1111 1111 1111 99", f"{VISA} {VISA}", f"7-{VISA}"],
+)
+def test_a_number_beside_it_does_not_hide_a_card_number(text):
+    assert "1111" not in redacted(text)
+
+
+@pytest.mark.parametrize(
     "text", ["525588969143", "4111111111111112", "2026-11-23 18:30:00", "123456", "0" * 25]
 )
 def test_other_numbers_are_not(text):

@@ -89,6 +89,8 @@ class Transcript:
         return None
 
     def _print(self, t: float | None, who: str, text: str, style: str) -> None:
+        # What a telephone or a merchant sent must not steer the terminal.
+        text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
         stamp = "       " if t is None else f"{t:6.2f}s"
         self._console.print(Text(f"{stamp}  {who:<6} ") + Text(text, style=style), soft_wrap=True)
 

@@ -56,3 +56,12 @@ def test_a_call_line_by_line(journal, page):
 def test_a_call_that_never_was(journal, page):
     journal.emit(j.CallFailed(status=488, reason="Not Acceptable Here"), call="0002")
     assert "failed: 488 Not Acceptable Here" in page.getvalue()
+
+
+def test_nothing_that_was_sent_steers_the_terminal(journal, page):
+    bad = "baresip\x1b[2J\r\udce9"
+    journal.emit(j.CallOffered(from_="1001\n", to="5000", leg="sip", user_agent=bad), call="0003")
+    shown = page.getvalue()
+    assert len(shown.splitlines()) == 1
+    assert not {"\x1b", "\r", "\udce9"} & set(shown)
+    assert "baresip" in shown
