@@ -25,6 +25,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
+from ivr_sim.clients.resolver import ResolvingReactor
 from ivr_sim.errors import ConfigurationError, IvrSimError
 
 __all__ = ["Body", "Credentials", "HttpCause", "HttpClient", "HttpFailed", "Reply", "checked_url"]
@@ -130,6 +131,7 @@ class HttpClient:
         self._reactor = reactor
         self._timeout = timeout
         self._agent = agent
+        self._connector = ResolvingReactor(reactor)
         self._policy = BrowserLikePolicyForHTTPS()
 
     async def request(
@@ -146,7 +148,7 @@ class HttpClient:
         exchange = _Exchange()
         connection = _OneConnection(self._reactor)
         agent: Any = self._agent or Agent(
-            self._reactor,
+            self._connector,
             self._policy,
             # The deadline cancels a connection attempt; Twisted's own limit must not come before.
             connectTimeout=self._timeout * 2,
