@@ -22,7 +22,7 @@ _HIDDEN = "•"
 _CARD_LENGTHS = range(13, 20)  # ISO/IEC 7812: the card numbers in use
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Telephone key tones (DTMF): hear them in recordings, or make some."""
 

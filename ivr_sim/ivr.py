@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from twisted.internet.defer import Deferred
@@ -18,6 +19,7 @@ from ivr_sim.sip.session import Session
 __all__ = ["Ivr"]
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 class Ivr:
@@ -73,9 +75,14 @@ class Ivr:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the calls under way are over, their charges known and recordings written."""
+        """Wait until the calls under way are over, their charges known and recordings written.
+
+        Whoever waits may be cancelled; the calls are not.
+        """
         for serving in tuple(self._under_way):
-            await serving
+            over: Deferred[None] = Deferred()
+            serving.addBoth(_tell, over)
+            await over
 
     async def _serve(self, session: Session) -> Ending | None:
         self._calls += 1
@@ -126,6 +133,11 @@ class Ivr:
             log.error("the recording could not be written", call=name, path=str(path), error=str(error))
             return
         call.journal.emit(RecordingWritten(path=os.fspath(path)))
+
+
+def _tell(result: T, over: Deferred[None]) -> T:
+    over.callback(None)
+    return result
 
 
 def _place(failure: Failure) -> str:

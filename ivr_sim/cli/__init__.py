@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -40,6 +41,9 @@ cli.add_command(replay)
 
 def main() -> None:
     """Run the command; what cannot be run ends with one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ñ or « must not end a call
     try:
         cli(standalone_mode=True)
     except ConfigurationError as error:

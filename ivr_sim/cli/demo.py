@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-from rich.console import Console
 
 from ivr_sim.call import Phrase
-from ivr_sim.cli.running import data_option, open_data_folder, run
+from ivr_sim.cli.running import Terminal, data_option, open_data_folder, run
 from ivr_sim.harness import FAULTS, LATE_SECONDS, Caller, Script, late
 from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
 from ivr_sim.merchant import Merchant
@@ -42,19 +42,21 @@ def demo(out: Path | None, fault: str | None, data: Path) -> None:
     """Place one call that pays, and print it as it happens.
 
     A test caller registers and dials over SIP, keys by in-band tones, and pays a fresh payment key with
-    a test card. Exit code 0 when the charge was approved, 1 when it was not.
+    a test card. Exit code 0 when the charge was approved, 1 when it was not, 2 when the demo could not
+    be run.
     """
     data = open_data_folder(data)
-    out = open_data_folder(out or data / f"demo-{local_now():%Y%m%d-%H%M%S}")
-    sys.exit(run(lambda reactor: _demo(reactor, Console(), data, out, fault)))
+    out = open_data_folder(out or _fresh(data / f"demo-{local_now():%Y%m%d-%H%M%S}"))
+    sys.exit(run(lambda reactor: _demo(reactor, Terminal(), data, out, fault)))
 
 
-async def _demo(reactor: Any, console: Console, data: Path, out: Path, fault: str | None) -> int:
+async def _demo(reactor: Any, console: Terminal, data: Path, out: Path, fault: str | None) -> int:
     catalogue = Catalogue()
     journal = Journal(local_now)
     ended: list[CallEnded] = []
     recordings: list[str] = []
-    console.print(f"[dim]data folder {data}; journal and recording in {out}[/dim]", soft_wrap=True)
+    plain: dict[str, Any] = {"markup": False, "soft_wrap": True}  # a folder's name may hold [ and ]
+    console.print(f"data folder {data}; journal and recording in {out}", style="dim", **plain)
     with (
         TemporaryDirectory(prefix="ivr-sim-demo-") as services,
         (out / "journal.jsonl").open("w", encoding="utf-8") as lines,
@@ -79,7 +81,8 @@ async def _demo(reactor: Any, console: Console, data: Path, out: Path, fault: st
             )
             console.print(
                 f"[bold]A payer calls {MERCHANT_KEYS} to pay {key.amount} MXN for order {key.order_id} "
-                f"with payment key {key.key}[/bold]" + (f" (fault: {fault})" if fault else "")
+                f"with payment key {key.key}[/bold]" + (f" (fault: {fault})" if fault else ""),
+                soft_wrap=True,
             )
             payer = node.phone(PAYER)
             await payer.start()
@@ -96,11 +99,25 @@ async def _demo(reactor: Any, console: Console, data: Path, out: Path, fault: st
     outcome = ended[0].outcome if ended else "none"
     good = outcome == "approved" and len(charges) == 1
     console.print()
-    console.print(f"charges:   {len(charges)} completed for order {key.order_id}, {key.amount} MXN each")
-    console.print(f"journal:   {out / 'journal.jsonl'}", soft_wrap=True)
-    console.print(f"recording: {recordings[0] if recordings else 'none'} (card tones masked)", soft_wrap=True)
+    console.print(
+        f"charges:   {len(charges)} completed for order {key.order_id}, {key.amount} MXN each", soft_wrap=True
+    )
+    console.print(f"journal:   {out / 'journal.jsonl'}", **plain)
+    console.print(f"recording: {recordings[0] if recordings else 'none'} (card tones masked)", **plain)
     console.print(f"[bold {'green' if good else 'red'}]verdict:   {outcome}[/]")
     return 0 if good else 1
+
+
+def _fresh(path: Path) -> Path:
+    """This folder, or one with a number when another demo of this very second has it."""
+    for n in count(2):
+        try:
+            path.mkdir()
+        except FileExistsError:
+            path = path.with_name(f"{path.name.split('_')[0]}_{n}")
+        else:
+            break
+    return path
 
 
 def _script(key: str, card: str) -> Script:

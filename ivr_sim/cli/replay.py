@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from ivr_sim.cli.running import data_option, open_data_folder, run
+from ivr_sim.cli.running import Terminal, data_option, open_data_folder, run
 from ivr_sim.harness import CallVerdict, Replayer, find_labels
 from ivr_sim.node import local_now, open_library
 
@@ -20,7 +20,7 @@ from ivr_sim.node import local_now, open_library
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--sip", is_flag=True, help="Place real calls with the recording as the caller's voice.")
 @click.option(
-    "--json", "report", type=click.File("w", encoding="utf-8", lazy=True), help="Write the verdicts here."
+    "--json", "report", type=click.File("w", encoding="utf-8", lazy=False), help="Write the verdicts here."
 )
 @data_option
 def replay(paths: Sequence[Path], sip: bool, report: IO[str] | None, data: Path) -> None:
@@ -31,10 +31,11 @@ def replay(paths: Sequence[Path], sip: bool, report: IO[str] | None, data: Path)
     """
     labels = find_labels(paths)
     started = local_now()
-    verdicts = run(lambda reactor: _replay(reactor, labels, open_data_folder(data), sip))
+    terminal = Terminal(highlight=False, markup=False, soft_wrap=True)
+    verdicts = run(lambda reactor: _replay(reactor, terminal, labels, open_data_folder(data), sip))
     counts = Counter[str](v.verdict for v in verdicts)
     worst = "error" if counts["error"] else "fail" if counts["fail"] else "pass"
-    click.echo(
+    terminal.print(
         ", ".join(
             f"{counts[v]} {w}" for v, w in (("pass", "passed"), ("fail", "failed"), ("error", "errors"))
         )
@@ -52,22 +53,24 @@ def replay(paths: Sequence[Path], sip: bool, report: IO[str] | None, data: Path)
     sys.exit({"pass": 0, "fail": 1, "error": 2}[worst])
 
 
-async def _replay(reactor: Any, labels: Sequence[Path], data: Path, sip: bool) -> list[CallVerdict]:
+async def _replay(
+    reactor: Any, terminal: Terminal, labels: Sequence[Path], data: Path, sip: bool
+) -> list[CallVerdict]:
     library, voice = open_library(reactor, data)
     try:
         replayer = Replayer(reactor, sounds=library, data=data, sip=sip)
         verdicts = []
         for label in labels:
             verdict = await replayer.replay(label)
-            _show(verdict)
+            _show(terminal, verdict)
             verdicts.append(verdict)
         return verdicts
     finally:
         await voice.stop()
 
 
-def _show(verdict: CallVerdict) -> None:
+def _show(terminal: Terminal, verdict: CallVerdict) -> None:
     said = verdict.reason if verdict.verdict == "error" else f"{verdict.outcome}, {verdict.duration_s:.1f} s"
-    click.echo(f"{verdict.verdict:5}  {verdict.name}: {said}  [{verdict.wall_s:.2f} s]")
+    terminal.print(f"{verdict.verdict:5}  {verdict.name}: {said}  [{verdict.wall_s:.2f} s]")
     if verdict.failure is not None:
-        click.echo(f"       {verdict.failure}")
+        terminal.print(f"       {verdict.failure}")

@@ -1,20 +1,27 @@
-"""What the commands share: the data folder, and a coroutine run to its end on the reactor."""
+"""What the commands share: the data folder, the terminal, and a coroutine run to its end on the reactor."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from ivr_sim.errors import ConfigurationError
 
-__all__ = ["data_option", "open_data_folder", "run"]
+__all__ = ["Terminal", "data_option", "open_data_folder", "run"]
 
 T = TypeVar("T")
+FAREWELL = 10.0  # seconds that calls under way have to end when a command is interrupted
 
 data_option = click.option(
     "--data",
@@ -26,16 +33,32 @@ data_option = click.option(
 )
 
 
+class Terminal(Console):
+    """Standard output for people. When nobody reads it any longer (``| head``), the call still goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more; rich's own way is to end the process, in mid-call."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def open_data_folder(path: Path) -> Path:
-    """Make the data folder, which keeps itself out of git. Raises ConfigurationError."""
+    """Make the folder, unless it is there; one that is made here keeps itself out of git.
+
+    Returns its absolute path. Raises ConfigurationError when it cannot be written.
+    """
     try:
+        missing = not path.is_dir()
         path.mkdir(parents=True, exist_ok=True)
-        ignore = path / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        if missing:
+            (path / ".gitignore").write_text("*\n", encoding="utf-8")
+        elif not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission")
     except OSError as error:
         raise ConfigurationError(
-            f"the data folder {path} cannot be written ({error.strerror}); name another with --data"
+            f"the folder {path} cannot be written ({error.strerror}); name another with --data or --out"
         ) from error
     return path.absolute()
 
@@ -43,22 +66,46 @@ def open_data_folder(path: Path) -> Path:
 def run(main: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
     """Run ``main(reactor)`` on the reactor until it returns; its value, or its exception.
 
-    Raises click.Abort when interrupted (Ctrl-C).
+    Ctrl-C (or SIGTERM) cancels main at whatever it waits for, so that its ``finally`` hangs up; it has ten
+    seconds for that, or until the next Ctrl-C. Then SystemExit is raised with the shell's code, 130 (143).
     """
     from twisted.internet import reactor as installed  # only where one is really run
 
     reactor: Any = installed
     results: list[T | Failure] = []
+    signals: list[int] = []
 
     def start() -> None:
         done = Deferred.fromCoroutine(main(reactor))
+        for number in (signal.SIGINT, signal.SIGTERM):  # the reactor's own handlers would only stop it
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda n, _: reactor.callFromThread(interrupt, n, done))
         done.addBoth(results.append)
-        done.addBoth(lambda _: reactor.stop() if reactor.running else None)
+        done.addBoth(lambda _: stop())
 
+    def interrupt(number: int, done: Deferred[None]) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            stop()
+            return
+        click.echo("ivr-sim: interrupted, hanging up", err=True)
+        reactor.callLater(FAREWELL, stop)
+        done.cancel()
+
+    def stop() -> None:
+        if reactor.running:
+            with suppress(ReactorNotRunning):  # it stops already
+                reactor.stop()
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     reactor.callWhenRunning(start)
-    reactor.run()
-    if not results:
-        raise click.Abort
+    try:
+        reactor.run()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if signals or not results:
+        raise SystemExit(128 + (signals or [signal.SIGTERM])[0])
     result = results[0]
     if isinstance(result, Failure):
         result.raiseException()
