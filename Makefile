@@ -1,7 +1,7 @@
 # make demo      one automated call, end to end, on loopback
 # make test      the test suite (sets everything up on a fresh machine)
 # make lint      ruff, mypy, import-linter
-# make interop   softphones that this project did not write (skips what is not installed)
+# make interop   telephones that this project did not write (skips what is not installed)
 # make bench     benchmarks, as ratios against a peer
 # make flake     the tests with real calls, 20 times
 PYTHON ?= python3
@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/ivr-sim demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q --ignore tests/interop
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -39,16 +39,16 @@ format: $(STAMP)
 
 interop: $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
-	$(BIN)/python -m pytest -q -m interop tests/interop
+	$(BIN)/python -m pytest -q -m interop
 
 bench: $(STAMP)
 	for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 flake: $(STAMP)
-	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip || exit 1; done
+	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip --ignore tests/interop || exit 1; done
 
 prompts: $(STAMP)
 	$(BIN)/python -m ivr_sim.prompts.build
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
