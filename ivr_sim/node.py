@@ -115,6 +115,8 @@ class Node:
 
     async def stop(self) -> None:
         """Stop everything in reverse: calls end politely, charges under way are awaited."""
+        if self._line is not None:
+            self._line.on_call = None  # or whoever called meanwhile would be cut off without being awaited
         if self._ivr is not None:
             await self._ivr.drain()
         if self._line is not None:

@@ -1,7 +1,7 @@
 """A WSGI application on the reactor, with a thread pool of its own.
 
 twisted.web reads the requests and the pool runs the application, so a slow handler holds up neither
-calls nor other applications. The reactor's own pool is left to DNS.
+calls nor other applications.
 """
 
 from __future__ import annotations
