@@ -126,7 +126,7 @@ class Stage:
             if isinstance(record.event, PromptEnded) and record.event.cut_by:
                 return
             turns = script[record.event.name]
-            at = call.now + self.delay
+            at = max(call.now + self.delay, due[-1][0] + 0.1 if due else 0.0)  # one finger
             for key in turns.pop(0) if turns else "":
                 if key == "!":
                     due.append((at, "hang up", ""))
