@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from dtmf.errors import DtmfError
 from dtmf.goertzel import amplitude
 from dtmf.keypad import key_tones
-from dtmf.resample import HIGHEST_RATE, LOWEST_RATE
+from dtmf.resample import checked_rate
 
 __all__ = ["generate"]
 
@@ -37,12 +36,7 @@ def generate(
     level minus the low one's. Tones begin at phase 0 and switch without ramps, as a keypad's do; what
     exceeds full scale is clipped, as on a line. Raises DtmfError for anything that makes no sense.
     """
-    try:
-        rate = operator.index(rate)
-    except TypeError:
-        raise DtmfError(f"a sampling rate of {rate!r}; give a whole number of Hz") from None
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise DtmfError(f"a sampling rate of {rate} Hz; it must be from {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    rate = checked_rate(rate)
     for name, ms in {"tone_ms": tone_ms, "gap_ms": gap_ms, "lead_ms": lead_ms, "tail_ms": tail_ms}.items():
         if not (math.isfinite(ms) and ms >= 0):
             raise DtmfError(f"{name} of {ms}; give milliseconds, 0 or more")
