@@ -40,8 +40,6 @@ from ivr_sim.node import MERCHANT_KEYS, Node, local_now
 from ivr_sim.prompts import Catalogue
 
 pytestmark = pytest.mark.sip
-# One worker plays the first scene, whatever the number of workers.
-in_scene = pytest.mark.xdist_group("scene")
 
 VISA, DECLINED = "4111111111111111", "4222222222222220"
 PAY = {"ask_accept": ["1"], "ask_card": [VISA], "ask_expiry": ["1230"], "ask_cvv": ["123"]}
@@ -162,7 +160,6 @@ def scene(on_reactor, tmp_path_factory) -> Iterator[SimpleNamespace]:
     return on_reactor(play, tmp_path_factory.mktemp("house"), PLANS, limits=limits, seconds=110)
 
 
-@in_scene
 @pytest.mark.parametrize(
     ("user", "outcome", "cause", "by"),
     [
@@ -191,7 +188,6 @@ def test_endings(scene, user, outcome, cause, by):
 @pytest.mark.parametrize(
     ("user", "method"), [("approved", "inband"), ("rfc4733", "rfc4733"), ("info", "info")]
 )
-@in_scene
 def test_each_way_of_keying(scene, user, method):
     told = scene.told[user]
     keys = told.of(KeyPressed)
@@ -200,7 +196,6 @@ def test_each_way_of_keying(scene, user, method):
     assert told.of(CallAnswered) == [CallAnswered(codec="PCMU", key_methods=("rfc4733", "info", "inband"))]
 
 
-@in_scene
 def test_the_prompt_stops_within_60_ms_of_the_key(scene):
     for user in ("approved", "rfc4733", "info"):
         records = scene.told[user].records
@@ -210,7 +205,6 @@ def test_the_prompt_stops_within_60_ms_of_the_key(scene):
                 assert record.t - key.start <= 0.061, (user, record.event.name)
 
 
-@in_scene
 def test_what_was_announced_is_what_was_heard(scene):
     """Every prompt, the amount among them, found in the caller's own audio where the journal says."""
     told = scene.told["patient"]
@@ -232,7 +226,6 @@ def test_what_was_announced_is_what_was_heard(scene):
         assert abs(at - record.t) < 0.3, record.event.name
 
 
-@in_scene
 def test_another_amount_would_be_noticed(scene):
     told = scene.told["patient"]
     record = next(r for r in told.records if getattr(r.event, "name", "") == "amount")
@@ -253,7 +246,6 @@ def where(sound: np.ndarray, heard: np.ndarray, near: float) -> tuple[float, flo
     return (first + best) / 8000, float(likeness[best])
 
 
-@in_scene
 def test_recordings_are_masked_and_whole(scene):
     """Stereo, as long as the call; the payment key can be read from it, the card cannot."""
     for user in ("patient", "rfc4733", "abandoned"):
@@ -268,7 +260,6 @@ def test_recordings_are_masked_and_whole(scene):
         assert digits.replace("#", "") == (published if inband else "")
 
 
-@in_scene
 def test_no_card_digit_outlives_the_call(scene):
     for user, told in scene.told.items():
         written = "\n".join(str(r.as_json()) for r in told.records)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.sip, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.sip
 
 FAULTS = {
     "authorizer_down": ("authorizer_failed", "connect"),

@@ -78,7 +78,6 @@ def over_sip(on_reactor, tmp_path_factory):
 
 
 @pytest.mark.sip
-@pytest.mark.xdist_group("over_sip")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_recordings_over_sip_end_the_same(over_sip, name):
     verdict = over_sip[name]

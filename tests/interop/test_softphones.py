@@ -39,7 +39,7 @@ from ivr_sim.media import PCMU
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import MERCHANT_KEYS, Node, local_now
 
-pytestmark = [pytest.mark.interop, pytest.mark.sip, pytest.mark.xdist_group("softphones")]
+pytestmark = [pytest.mark.interop, pytest.mark.sip]
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parent.parent / "fixtures" / "softphones"
