@@ -14,7 +14,7 @@ import click
 from ivr_sim import __version__
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.replay import replay
-from ivr_sim.errors import ConfigurationError
+from ivr_sim.errors import IvrSimError
 from ivr_sim.logs import configure
 
 __all__ = ["main"]
@@ -46,6 +46,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without ñ or « must not end a call
     try:
         cli(standalone_mode=True)
-    except ConfigurationError as error:
+    except IvrSimError as error:
         click.echo(f"ivr-sim: {error}", err=True)
         sys.exit(2)
