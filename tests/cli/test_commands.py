@@ -20,6 +20,13 @@ from ivr_sim.cli.running import open_data_folder
 from ivr_sim.errors import ConfigurationError
 
 COMMAND = [sys.executable, "-m", "ivr_sim"]
+# A shell starts what runs in its background deaf to Ctrl-C, and children inherit that: hear it again.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('ivr_sim', run_name='__main__')",
+]
 
 
 def ivr_sim(*args: str | Path) -> subprocess.CompletedProcess[str]:
@@ -30,7 +37,7 @@ def ivr_sim(*args: str | Path) -> subprocess.CompletedProcess[str]:
 def demo(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A demo under way: its call is answered, and the first prompt is being said."""
     (folder / "tmp").mkdir()
-    command = [*COMMAND, "demo", "--data", str(folder / "data"), "--out", str(folder / "out")]
+    command = [*INTERRUPTIBLE, "demo", "--data", str(folder / "data"), "--out", str(folder / "out")]
     variables = {**os.environ, "TMPDIR": str(folder / "tmp"), **environment}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
