@@ -6,6 +6,7 @@ of payment keys, and the stand-in on its own, each with a thread pool of its own
 
 from __future__ import annotations
 
+import random
 import secrets
 import string
 from collections.abc import Callable
@@ -31,7 +32,8 @@ class Merchant:
     """A merchant whose services listen on loopback.
 
     folder: where the two SQLite databases lie; now: the wall clock, aware of its zone; authorizer_port
-    and openpay_port: 0 for any free one; around: wraps the authorizer, for faults.
+    and openpay_port: 0 for any free one; around: wraps the authorizer, for faults; seed: makes the bank's
+    authorisation numbers the same each time.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Merchant:
         authorizer_port: int = 0,
         openpay_port: int = 0,
         around: Callable[[Wsgi], Wsgi] | None = None,
+        seed: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._reactor = reactor
@@ -53,6 +56,7 @@ class Merchant:
         self.public_key = "pk_" + _letters(32)
         self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
         self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
+        drawn = secrets.SystemRandom() if seed is None else random.Random(seed)
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
         self.authorizer = WebServer(
             reactor,
@@ -68,6 +72,7 @@ class Merchant:
                 private_key=self.private_key,
                 public_key=self.public_key,
                 now=now,
+                authorizations=lambda: f"{drawn.randrange(10**6):06}",
             ),
             port=openpay_port,
             name="openpay stand-in",

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from ivr_sim.clients.resolver import ResolvingReactor
@@ -32,6 +33,9 @@ __all__ = ["Body", "Credentials", "HttpCause", "HttpClient", "HttpFailed", "Repl
 
 HttpCause = Literal["dns", "connect", "tls", "timeout", "broken", "too_large"]
 MAX_REPLY = 64 * 1024  # bytes of a body that are read
+# Seconds until a host's next address is tried, while the first one is silent (RFC 8305 section 5). It is
+# also how late a refusal by the last of them is noticed, so Twisted's 0.3 would be told as the host's.
+ATTEMPT_DELAY = 0.05
 _SHOWN = {
     "dns": "the host's name could not be resolved",
     "connect": "no connection to the host",
@@ -132,7 +136,7 @@ class HttpClient:
         self._timeout = timeout
         self._agent = agent
         self._connector = ResolvingReactor(reactor)
-        self._policy = BrowserLikePolicyForHTTPS()
+        self._endpoints = _Endpoints(self._connector, timeout)
 
     async def request(
         self,
@@ -147,12 +151,8 @@ class HttpClient:
         start = self._reactor.seconds()
         exchange = _Exchange()
         connection = _OneConnection(self._reactor)
-        agent: Any = self._agent or Agent(
-            self._connector,
-            self._policy,
-            # The deadline cancels a connection attempt; Twisted's own limit must not come before.
-            connectTimeout=self._timeout * 2,
-            pool=connection,
+        agent: Any = self._agent or Agent.usingEndpointFactory(
+            self._connector, self._endpoints, pool=connection
         )
         pending = agent.request(
             method.encode(), url.encode(), _headers(headers or {}, credentials), body
@@ -190,6 +190,26 @@ class HttpClient:
             raise HttpFailed(cause, sent=sent, status=exchange.status, ms=ms)
         assert exchange.status is not None
         return Reply(exchange.status, exchange.headers, exchange.body, ms)
+
+
+@implementer(IAgentEndpointFactory)
+class _Endpoints:
+    """Where a URL leads to, over TLS with certificates verified against the platform's roots."""
+
+    def __init__(self, reactor: Any, timeout: float) -> None:
+        self._reactor = reactor
+        # The deadline cancels a connection attempt; Twisted's own limit must not come before.
+        self._timeout = timeout * 2
+        self._policy = BrowserLikePolicyForHTTPS()
+
+    def endpointForURI(self, uri: Any) -> Any:  # noqa: N802
+        """The endpoint of a twisted.web URI."""
+        endpoint: Any = HostnameEndpoint(
+            self._reactor, uri.host, uri.port, timeout=self._timeout, attemptDelay=ATTEMPT_DELAY
+        )
+        if uri.scheme == b"https":
+            return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
+        return endpoint
 
 
 class _OneConnection(HTTPConnectionPool):

@@ -129,7 +129,7 @@ class Replayer:
         journal.subscribe(records.append)
         given = label.given
         with TemporaryDirectory(prefix="ivr-sim-replay-") as folder:
-            merchant = Merchant(self._reactor, Path(folder), now=local_now)
+            merchant = Merchant(self._reactor, Path(folder), now=local_now, seed=name)
             merchant.keys.issue(
                 given.amount, given.description, given.order_id, expires_in=timedelta(days=1), key=given.key
             )

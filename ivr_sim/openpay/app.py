@@ -13,6 +13,7 @@ wrong method included, is the error object. Nothing of a request is logged.
 from __future__ import annotations
 
 import hmac
+import secrets
 import traceback
 import uuid
 from collections.abc import Callable
@@ -49,10 +50,12 @@ def create_app(
     public_key: str,
     now: Callable[[], datetime],
     ivr_phone_number: str = "525588969143",
+    authorizations: Callable[[], str] = lambda: f"{secrets.randbelow(10**6):06}",
 ) -> Flask:
     """The API of one merchant.
 
     now: the wall clock, aware of its zone. ivr_phone_number: the number to call, as IVR charges tell it.
+    authorizations: draws the bank's number (six digits) for a charge that is approved.
     """
     app = Flask("ivr_sim.openpay", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -86,7 +89,14 @@ def create_app(
     def post_charge(merchant: str) -> Response:
         sign_in(merchant)
         asked = _body(ChargeRequest)
-        charge = create_charge(store, merchant, asked, now(), ivr_phone_number=ivr_phone_number)
+        charge = create_charge(
+            store,
+            merchant,
+            asked,
+            now(),
+            ivr_phone_number=ivr_phone_number,
+            authorizations=authorizations,
+        )
         return _answer(charge.as_json())
 
     @app.get("/v1/<merchant>/charges")

@@ -8,6 +8,7 @@ everything as it was.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,13 @@ KEY_DRAWS = 50  # payment keys drawn before giving up: all taken this often, the
 
 
 def create_charge(
-    store: Store, merchant_id: str, asked: ChargeRequest, now: datetime, *, ivr_phone_number: str
+    store: Store,
+    merchant_id: str,
+    asked: ChargeRequest,
+    now: datetime,
+    *,
+    ivr_phone_number: str,
+    authorizations: Callable[[], str],
 ) -> Charge:
     """Make a charge; the reply is ``completed`` or ``charge_pending``.
 
@@ -38,7 +45,7 @@ def create_charge(
         case "ivr":
             return _for_telephone(store, merchant_id, asked, now, ivr_phone_number)
         case "true":
-            return _by_token(store, merchant_id, asked, now)
+            return _by_token(store, merchant_id, asked, now, authorizations)
         case _:
             raise OpenpayError(1001, "confirm must be true or ivr: the stand-in has no payment pages")
 
@@ -54,7 +61,13 @@ def find_charge(store: Store, merchant_id: str, charge_id: str) -> Charge:
         return row.as_model()
 
 
-def _by_token(store: Store, merchant_id: str, asked: ChargeRequest, now: datetime) -> Charge:
+def _by_token(
+    store: Store,
+    merchant_id: str,
+    asked: ChargeRequest,
+    now: datetime,
+    authorizations: Callable[[], str],
+) -> Charge:
     if asked.source_id is None:
         raise OpenpayError(1001, "source_id is required")
     try:
@@ -65,7 +78,7 @@ def _by_token(store: Store, merchant_id: str, asked: ChargeRequest, now: datetim
             row = ChargeRow(
                 **_common(merchant_id, asked, now),
                 status="failed" if declined else "completed",
-                authorization=None if declined else f"{secrets.randbelow(10**6):06}",
+                authorization=None if declined else authorizations(),
                 error_code=declined.code if declined else None,
                 error_message=declined.text if declined else None,
                 card=_card(token),
