@@ -42,7 +42,6 @@ TEXTS: Texts = {
         {"": "No es posible pagar con esa clave."},
         otherwise="No es posible pagar con esa clave. El comercio responde: {description}.",
     ),
-    "try_another_key": "Puede intentar con otra clave de pago.",
     "authorizer_failed": (
         "Por el momento no podemos consultar su clave de pago. No se hizo ningún cargo. "
         "Disculpe las molestias, e intente más tarde."
@@ -77,7 +76,6 @@ TEXTS: Texts = {
         },
         otherwise="El número de tarjeta que marcó no es válido.",
     ),
-    "test_cards_only": _NO_SUCH_CARD,
     "ask_expiry": (
         "Marque la fecha de vencimiento de su tarjeta: dos dígitos para el mes, y dos dígitos para el año."
     ),
@@ -156,8 +154,6 @@ TEXTS: Texts = {
         "No vuelva a pagar antes de verificar con el comercio si el cargo se realizó."
     ),
     # Ends and reminders.
-    "silence_reminder": "¿Sigue usted en la línea? Por favor, marque su respuesta.",
-    "no_input": "No recibimos ninguna respuesta.",
     "too_many_tries": "Ha llegado al límite de intentos.",
     "time_limit": "Se agotó el tiempo máximo de la llamada.",
     "goodbye": "Gracias por llamar. Hasta luego.",
