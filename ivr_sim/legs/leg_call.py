@@ -23,30 +23,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 from twisted.internet.defer import Deferred
 
 from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.journal import CallJournal, Journal, KeyPressed, PromptEnded, PromptStarted
+from ivr_sim.journal import CallJournal, Journal, KeyPressed
 from ivr_sim.legs.collector import Collector, Key, Press
+from ivr_sim.legs.speech import Samples, Speech
 
-__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "Sounds"]
+__all__ = ["TICKS_PER_SECOND", "LegCall", "Method", "Sounds"]
 
 log = structlog.get_logger(__name__)
 
-FRAME = 160
 TICKS_PER_SECOND = 50
-# Between two phrases said one after the other: as long as a speaker pauses between sentences.
-PAUSE_TICKS = 12
 # Between the last word and our hang-up: what was sent last is still on its way to the caller's ear.
 PARTING_TICKS = 15
 # On one line keys differ by less than this in level, each from each other: told exactly, it tells them.
 LEVEL_STEP_DB = 3.0
 
-Samples = npt.NDArray[np.int16]
 Method = Literal["rfc4733", "info", "inband"]
 
 
@@ -72,10 +67,7 @@ class LegCall:
         self._ticks: int | None = None
         self._waiter: Deferred[None] | None = None
         self._on_waiting: Deferred[None] | None = None
-        self._queue: deque[tuple[Phrase, Samples]] = deque()
-        self._position = 0
-        self._pause = 0
-        self._interruptible = True
+        self._speech = Speech(self._journal, self._prompt_starts)
         self._typed: deque[Key] = deque()
         self._down: dict[str, Press] = {}
         self._swallow = ""
@@ -109,10 +101,7 @@ class LegCall:
         self._check()
         if interruptible and self._keyed:
             return  # keyed while the sound was being made
-        self._interruptible = interruptible
-        self._queue.extend(sounds)
-        self._pause = 0
-        self._start_prompt()
+        self._speech.begin(sounds, interruptible=interruptible)
         await self._wait()
 
     async def collect(
@@ -191,9 +180,10 @@ class LegCall:
 
     def tick(self, heard: Samples) -> Samples | None:
         """Let 20 ms pass: what is to be sent in them (160 samples), or None for silence."""
-        spoken = self._speak()
+        spoken = self._speech.frame()
         self._ticks = (self._ticks or 0) + 1
-        self._proceed()
+        if self._speech.proceed():
+            self._resume()
         if self._waiter is not None:
             if self._parting:
                 self._parting -= 1
@@ -201,7 +191,7 @@ class LegCall:
                     self._resume()
             elif self._too_long:
                 self._too_long_told = True
-                self._stop_prompts("limit")
+                self._speech.stop("limit")
                 self._resume(CallTooLong())
             elif self._deadline is not None and self._ticks >= self._deadline and not self._down:
                 self._time_out()
@@ -214,8 +204,8 @@ class LegCall:
         self._down[method] = press
         if self._forgets(press) or digit == self._swallow:
             return
-        if self._queue and self._interruptible:
-            self._stop_prompts("key")
+        if self._speech.going and self._speech.interruptible:
+            self._speech.stop("key")
             self._resume()
 
     def key_up(
@@ -246,7 +236,7 @@ class LegCall:
         if self.gone is not None:
             return
         self.gone = by
-        self._stop_prompts("hangup")
+        self._speech.stop("hangup")
         self._resume(CallerHungUp("the call is over"))
         self._stir()
 
@@ -269,8 +259,8 @@ class LegCall:
     @property
     def _too_long(self) -> bool:
         """Whether to say now that the call lasts too long: once, and never in the midst of a result."""
-        saying = bool(self._queue) and not self._interruptible
-        return not self._too_long_told and (self._ticks or 0) >= self._limit and not saying
+        telling = self._speech.going and not self._speech.interruptible
+        return not self._too_long_told and (self._ticks or 0) >= self._limit and not telling
 
     def _told_level(self, dbm0: float) -> int:
         """The level at which keys come in on this line; what they differ by among each other is left out."""
@@ -313,49 +303,10 @@ class LegCall:
         if stirred is not None:
             stirred.callback(None)
 
-    def _start_prompt(self) -> None:
-        name = self._queue[0][0]
-        self._position = 0
+    def _prompt_starts(self) -> None:
         if self._deaf:
             self._deaf = False
             self._listens_from = self.now
-        self._journal.emit(PromptStarted(name=name.name, params={k: str(v) for k, v in name.params.items()}))
-
-    def _stop_prompts(self, cut_by: Literal["key", "hangup", "limit"]) -> None:
-        if self._queue and not self._pause:
-            self._journal.emit(PromptEnded(name=self._queue[0][0].name, cut_by=cut_by))
-        self._queue.clear()
-        self._pause = 0
-
-    def _speak(self) -> Samples | None:
-        """The 20 ms to come of what is being said."""
-        if not self._queue or self._pause:
-            return None
-        _, sound = self._queue[0]
-        frame = sound[self._position : self._position + FRAME]
-        self._position += FRAME
-        if len(frame) < FRAME:
-            frame = np.concatenate([frame, np.zeros(FRAME - len(frame), np.int16)])
-        return frame
-
-    def _proceed(self) -> None:
-        """What the 20 ms past have brought about: a prompt was said whole, or it is the next one's turn."""
-        if not self._queue:
-            return
-        if self._pause:
-            self._pause -= 1
-            if not self._pause:
-                self._start_prompt()
-            return
-        spoken, sound = self._queue[0]
-        if self._position < len(sound):
-            return
-        self._queue.popleft()
-        self._journal.emit(PromptEnded(name=spoken.name, cut_by=None))
-        if self._queue:
-            self._pause = PAUSE_TICKS
-        else:
-            self._resume()
 
     def _restart_timer(self) -> None:
         assert self._collector is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ivr_sim.journal import CallAnswered
-from ivr_sim.legs.leg_call import LegCall, Method, Samples
+from ivr_sim.legs.leg_call import LegCall, Method
+from ivr_sim.legs.speech import Samples
 from ivr_sim.media import Recorder
 from ivr_sim.sip.session import Session
 from ivr_sim.sip.states import Ended

@@ -11,7 +11,8 @@ import numpy as np
 
 from dtmf import KEYS_12, KeyDown, Receiver
 from ivr_sim.journal import CallAnswered
-from ivr_sim.legs.leg_call import FRAME, LegCall, Samples
+from ivr_sim.legs.leg_call import LegCall
+from ivr_sim.legs.speech import FRAME, Samples
 
 __all__ = ["RecordingLeg"]
 
