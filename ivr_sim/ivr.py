@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
 from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
-from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Samples, Sounds
-from ivr_sim.media import Recorder
+from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds
+from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
 __all__ = ["Ivr"]

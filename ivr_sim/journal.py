@@ -30,6 +30,7 @@ __all__ = [
     "Event",
     "Journal",
     "JsonLines",
+    "KeyMethod",
     "KeyPressed",
     "PromptEnded",
     "PromptStarted",
@@ -40,6 +41,8 @@ __all__ = [
 VERSION = 1
 log = structlog.get_logger(__name__)
 
+# The ways in which a key can come.
+KeyMethod = Literal["rfc4733", "info", "inband"]
 AuthorizerCause = Literal[
     "ok", "refused", "dns", "connect", "tls", "timeout", "status", "not_json", "bad_fields"
 ]
@@ -100,7 +103,7 @@ class KeyPressed(Event):
     and each by its own amount, so that exact levels would tell which they are.
     """
 
-    method: Literal["rfc4733", "info", "inband"]
+    method: KeyMethod
     start: float
     duration_ms: int
     level_dbm0: float | None

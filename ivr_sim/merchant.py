@@ -56,7 +56,6 @@ class Merchant:
         self.public_key = "pk_" + _letters(32)
         self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
         self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
-        drawn = secrets.SystemRandom() if seed is None else random.Random(seed)
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
         self.authorizer = WebServer(
             reactor,
@@ -72,7 +71,7 @@ class Merchant:
                 private_key=self.private_key,
                 public_key=self.public_key,
                 now=now,
-                authorizations=lambda: f"{drawn.randrange(10**6):06}",
+                randbelow=secrets.randbelow if seed is None else random.Random(seed).randrange,
             ),
             port=openpay_port,
             name="openpay stand-in",

@@ -24,9 +24,10 @@ from ivr_sim.prompts import Catalogue, Library, PicoVoice, VoiceFailed, VoiceMis
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.user_agent import UserAgent
 
-__all__ = ["MERCHANT_KEYS", "Node", "local_now", "local_today", "open_library"]
+__all__ = ["MERCHANT_KEYS", "SHOP", "Node", "local_now", "local_today", "open_library"]
 
 MERCHANT_KEYS = "5000"
+SHOP = "Tienda Demo"
 LINE = "ivr"
 DOMAIN = "ivr.test"
 ZONE = ZoneInfo("America/Mexico_City")
@@ -70,7 +71,7 @@ class Node:
         *,
         data: Path,
         out: Path | None = None,
-        name: str = "Tienda Demo",
+        name: str = SHOP,
         accounts: tuple[str, ...] = ("1001",),
         host: str = "127.0.0.1",
         sip_port: int = 0,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 import dtmf
-from ivr_sim.journal import CallOffered, Journal, PromptEnded, PromptStarted, Record
-from ivr_sim.legs import FRAME, TICKS_PER_SECOND, Samples
+from ivr_sim.journal import CallOffered, Journal, KeyMethod, PromptEnded, PromptStarted, Record
+from ivr_sim.legs import TICKS_PER_SECOND
+from ivr_sim.media import FRAME_SAMPLES, Samples
 from ivr_sim.sip.session import Session
 from ivr_sim.sip.states import Ended
 from ivr_sim.sip.user_agent import UserAgent
@@ -23,7 +23,6 @@ from ivr_sim.sip.user_agent import UserAgent
 __all__ = ["HANG_UP", "Caller", "Heard", "Script"]
 
 HANG_UP = "!"
-Method = Literal["inband", "rfc4733", "info"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Script:
     """
 
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    by: Method = "inband"
+    by: KeyMethod = "inband"
     barge_in: bool = False
     delay: float = 0.4
     key_ms: int = 90
@@ -115,18 +114,18 @@ class _Ear:
             return self._next_of_tape()
         return self._frames.popleft() if self._frames else None
 
-    def key_down(self, digit: str, method: Method, start: float) -> None:
+    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """The IVR sends no keys."""
 
     def key_up(
-        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
     ) -> None:
         """The IVR sends no keys."""
 
     def _next_of_tape(self) -> Samples | None:
         assert self._tape is not None
-        frame, self._tape = self._tape[:FRAME], self._tape[FRAME:]
-        if len(frame) == FRAME:
+        frame, self._tape = self._tape[:FRAME_SAMPLES], self._tape[FRAME_SAMPLES:]
+        if len(frame) == FRAME_SAMPLES:
             return frame
         if self.session is not None:
             self.session.hang_up()
@@ -137,13 +136,13 @@ class _Ear:
         assert session is not None
         digits, hangs_up, _ = keys.partition(HANG_UP)
         match self._script.by:
-            case "rfc4733" if session.stream is not None:
+            case "rfc4733":
                 for digit in digits:
                     session.stream.press(digit, self._script.key_ms)
             case "info":
                 for digit in digits:
                     session.send_info_key(digit, self._script.key_ms)
-            case _:
+            case "inband":
                 self._frames.extend(_tones(digits, self._script))
         if hangs_up:
             session.hang_up()
@@ -154,5 +153,5 @@ def _tones(digits: str, script: Script) -> list[Samples]:
         return []
     sound = dtmf.generate(digits, tone_ms=script.key_ms, gap_ms=script.gap_ms, lead_ms=0, tail_ms=0)
     samples = np.round(sound * 32767).astype(np.int16)
-    padded = np.concatenate([samples, np.zeros(-len(samples) % FRAME, np.int16)])
-    return list(padded.reshape(-1, FRAME))
+    padded = np.concatenate([samples, np.zeros(-len(samples) % FRAME_SAMPLES, np.int16)])
+    return list(padded.reshape(-1, FRAME_SAMPLES))

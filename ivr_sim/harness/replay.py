@@ -23,14 +23,14 @@ from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
 from ivr_sim.harness.label import SUFFIX, Label, read_label
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal, Record
-from ivr_sim.legs import Samples, Sounds
+from ivr_sim.legs import Sounds
+from ivr_sim.media import Samples
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import Node, local_now
+from ivr_sim.node import SHOP, Node, local_now
 
 __all__ = ["CallVerdict", "Replayer", "find_labels"]
 
 CALLER = "1001"
-SHOP = "Tienda Demo"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,5 @@
 from ivr_sim.legs.leg_call import TICKS_PER_SECOND, LegCall, Sounds
 from ivr_sim.legs.phone import PhoneLeg
 from ivr_sim.legs.recording import RecordingLeg
-from ivr_sim.legs.speech import FRAME, Samples
 
-__all__ = ["FRAME", "TICKS_PER_SECOND", "LegCall", "PhoneLeg", "RecordingLeg", "Samples", "Sounds"]
+__all__ = ["TICKS_PER_SECOND", "LegCall", "PhoneLeg", "RecordingLeg", "Sounds"]

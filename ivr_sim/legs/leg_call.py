@@ -28,11 +28,12 @@ from twisted.internet.defer import Deferred
 
 from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.journal import CallJournal, Journal, KeyPressed
+from ivr_sim.journal import CallJournal, Journal, KeyMethod, KeyPressed
 from ivr_sim.legs.collector import Collector, Key, Press
-from ivr_sim.legs.speech import Samples, Speech
+from ivr_sim.legs.speech import Speech
+from ivr_sim.media import Samples
 
-__all__ = ["TICKS_PER_SECOND", "LegCall", "Method", "Sounds"]
+__all__ = ["TICKS_PER_SECOND", "LegCall", "Sounds"]
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,6 @@ TICKS_PER_SECOND = 50
 PARTING_TICKS = 15
 # On one line keys differ by less than this in level, each from each other: told exactly, it tells them.
 LEVEL_STEP_DB = 3.0
-
-Method = Literal["rfc4733", "info", "inband"]
 
 
 class Sounds(Protocol):
@@ -197,7 +196,7 @@ class LegCall:
                 self._time_out()
         return spoken
 
-    def key_down(self, digit: str, method: Method, start: float) -> None:
+    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset is certain: a prompt that may be interrupted stops now."""
         press = Press(start)
         self._presses.append(press)
@@ -209,7 +208,7 @@ class LegCall:
             self._resume()
 
     def key_up(
-        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
     ) -> None:
         """The key was let go: into the journal, and into the entry."""
         press = self._down.pop(method, None)

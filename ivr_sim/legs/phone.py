@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ivr_sim.journal import CallAnswered
-from ivr_sim.legs.leg_call import LegCall, Method
-from ivr_sim.legs.speech import Samples
-from ivr_sim.media import Recorder
+from ivr_sim.journal import CallAnswered, KeyMethod
+from ivr_sim.legs.leg_call import LegCall
+from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 from ivr_sim.sip.states import Ended
 
@@ -38,12 +37,12 @@ class PhoneLeg:
         self._recorder.append(heard, spoken)
         return spoken
 
-    def key_down(self, digit: str, method: Method, start: float) -> None:
+    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset, from whichever way of keying."""
         self._call.key_down(digit, method, start)
 
     def key_up(
-        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
     ) -> None:
         """A key's end."""
         self._call.key_up(digit, method, start, duration_ms, level_dbm0)

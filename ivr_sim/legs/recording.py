@@ -12,7 +12,7 @@ import numpy as np
 from dtmf import KEYS_12, KeyDown, Receiver
 from ivr_sim.journal import CallAnswered
 from ivr_sim.legs.leg_call import LegCall
-from ivr_sim.legs.speech import FRAME, Samples
+from ivr_sim.media import FRAME_SAMPLES, Samples
 
 __all__ = ["RecordingLeg"]
 
@@ -40,13 +40,13 @@ class RecordingLeg:
             if not call.waiting:
                 await call.when_waiting()
                 continue
-            heard = self._samples[position : position + FRAME]
+            heard = self._samples[position : position + FRAME_SAMPLES]
             if not len(heard):
                 call.hung_up()
                 break
-            position += FRAME
-            if len(heard) < FRAME:
-                heard = np.concatenate([heard, np.zeros(FRAME - len(heard), np.int16)])
+            position += FRAME_SAMPLES
+            if len(heard) < FRAME_SAMPLES:
+                heard = np.concatenate([heard, np.zeros(FRAME_SAMPLES - len(heard), np.int16)])
             for event in self._receiver.feed(heard):
                 if isinstance(event, KeyDown):
                     call.key_down(event.digit, "inband", event.start_s)

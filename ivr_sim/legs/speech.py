@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ivr_sim.call import Phrase
 from ivr_sim.journal import CallJournal, PromptEnded, PromptStarted
+from ivr_sim.media import FRAME_SAMPLES, Samples
 
-__all__ = ["FRAME", "Samples", "Speech"]
+__all__ = ["Speech"]
 
-FRAME = 160
 # Between two phrases said one after the other: as long as a speaker pauses between sentences.
 PAUSE_TICKS = 12
-
-Samples = npt.NDArray[np.int16]
 
 
 class Speech:
@@ -56,10 +53,10 @@ class Speech:
         if not self._queue or self._pause:
             return None
         _, sound = self._queue[0]
-        frame = sound[self._position : self._position + FRAME]
-        self._position += FRAME
-        if len(frame) < FRAME:
-            frame = np.concatenate([frame, np.zeros(FRAME - len(frame), np.int16)])
+        frame = sound[self._position : self._position + FRAME_SAMPLES]
+        self._position += FRAME_SAMPLES
+        if len(frame) < FRAME_SAMPLES:
+            frame = np.concatenate([frame, np.zeros(FRAME_SAMPLES - len(frame), np.int16)])
         return frame
 
     def proceed(self) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
 
-__all__ = ["KeyDown", "KeyMerger", "KeyUp", "Method"]
+from ivr_sim.journal import KeyMethod
 
-Method = Literal["rfc4733", "info", "inband"]
+__all__ = ["KeyDown", "KeyMerger", "KeyUp"]
+
 
 TOGETHER = 0.120  # seconds within which the same key by two ways is one
 REMEMBERED = 8
@@ -23,7 +23,7 @@ class KeyDown:
     """A key certainly went down; start in seconds of the stream's clock."""
 
     digit: str = field(repr=False)
-    method: Method
+    method: KeyMethod
     start: float
 
 
@@ -32,7 +32,7 @@ class KeyUp:
     """The key that was down went up; digit, method and start are those of its KeyDown."""
 
     digit: str = field(repr=False)
-    method: Method
+    method: KeyMethod
     start: float
     duration_ms: int
     level_dbm0: float | None
@@ -40,13 +40,13 @@ class KeyUp:
 
 @dataclass(slots=True)
 class _Key:
-    digit: str
-    method: Method
+    digit: str = field(repr=False)
+    method: KeyMethod
     start: float
     end: float
     level: float | None = None
-    sounding: set[Method] = field(default_factory=set)
-    told_by: set[Method] = field(default_factory=set)
+    sounding: set[KeyMethod] = field(default_factory=set)
+    told_by: set[KeyMethod] = field(default_factory=set)
     reported: bool = False  # its KeyUp has gone out
 
 
@@ -68,7 +68,7 @@ class KeyMerger:
         """Whether tones matter: until telephone-events were seen, and to the end of a tone begun before."""
         return not self.events_seen or any("inband" in key.sounding for key in self._recent)
 
-    def down(self, digit: str, method: Method, start: float) -> list[KeyDown | KeyUp]:
+    def down(self, digit: str, method: KeyMethod, start: float) -> list[KeyDown | KeyUp]:
         """A way tells that a key went down at ``start`` seconds."""
         if method == "rfc4733":
             self.events_seen = True
@@ -90,7 +90,7 @@ class KeyMerger:
         return out
 
     def up(
-        self, digit: str, method: Method, start: float, duration_ms: int, level_dbm0: float | None
+        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
     ) -> list[KeyDown | KeyUp]:
         """The same way tells that this key went up."""
         for key in self._recent:
@@ -106,7 +106,7 @@ class KeyMerger:
             key.level = level_dbm0
         return [] if key.sounding else [self._release(key)]
 
-    def _known(self, digit: str, method: Method, start: float) -> _Key | None:
+    def _known(self, digit: str, method: KeyMethod, start: float) -> _Key | None:
         """The key that another way has told of already."""
         for key in self._recent:
             if key.digit != digit or method in key.told_by:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from types import EllipsisType
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import structlog
 
 from ivr_sim.errors import LocalProtocolError
+from ivr_sim.journal import KeyMethod
 from ivr_sim.media.g711 import FRAME_SAMPLES, Codec, Samples
 from ivr_sim.media.keys import KeyDown, KeyUp
 from ivr_sim.media.reception import Address, Reception
@@ -40,7 +41,7 @@ class StreamListener(Protocol):
         """20 ms have passed, counted from the start on: int16 (160,) each way at 8 kHz; None is silence."""
         ...
 
-    def key_down(self, digit: str, method: Literal["rfc4733", "info", "inband"], start: float) -> None:
+    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key certainly went down; start: seconds of the stream's clock, which is that of the audio heard.
 
         An onset just detected may lie up to the playout delay ahead of the clock.
@@ -50,7 +51,7 @@ class StreamListener(Protocol):
     def key_up(
         self,
         digit: str,
-        method: Literal["rfc4733", "info", "inband"],
+        method: KeyMethod,
         start: float,
         duration_ms: int,
         level_dbm0: float | None,

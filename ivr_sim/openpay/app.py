@@ -50,12 +50,12 @@ def create_app(
     public_key: str,
     now: Callable[[], datetime],
     ivr_phone_number: str = "525588969143",
-    authorizations: Callable[[], str] = lambda: f"{secrets.randbelow(10**6):06}",
+    randbelow: Callable[[int], int] = secrets.randbelow,
 ) -> Flask:
     """The API of one merchant.
 
     now: the wall clock, aware of its zone. ivr_phone_number: the number to call, as IVR charges tell it.
-    authorizations: draws the bank's number (six digits) for a charge that is approved.
+    randbelow: draws the bank's authorisation numbers.
     """
     app = Flask("ivr_sim.openpay", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -95,7 +95,7 @@ def create_app(
             asked,
             now(),
             ivr_phone_number=ivr_phone_number,
-            authorizations=authorizations,
+            randbelow=randbelow,
         )
         return _answer(charge.as_json())
 

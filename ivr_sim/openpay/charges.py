@@ -34,7 +34,7 @@ def create_charge(
     now: datetime,
     *,
     ivr_phone_number: str,
-    authorizations: Callable[[], str],
+    randbelow: Callable[[int], int],
 ) -> Charge:
     """Make a charge; the reply is ``completed`` or ``charge_pending``.
 
@@ -45,7 +45,7 @@ def create_charge(
         case "ivr":
             return _for_telephone(store, merchant_id, asked, now, ivr_phone_number)
         case "true":
-            return _by_token(store, merchant_id, asked, now, authorizations)
+            return _by_token(store, merchant_id, asked, now, randbelow)
         case _:
             raise OpenpayError(1001, "confirm must be true or ivr: the stand-in has no payment pages")
 
@@ -66,7 +66,7 @@ def _by_token(
     merchant_id: str,
     asked: ChargeRequest,
     now: datetime,
-    authorizations: Callable[[], str],
+    randbelow: Callable[[int], int],
 ) -> Charge:
     if asked.source_id is None:
         raise OpenpayError(1001, "source_id is required")
@@ -78,7 +78,7 @@ def _by_token(
             row = ChargeRow(
                 **_common(merchant_id, asked, now),
                 status="failed" if declined else "completed",
-                authorization=None if declined else authorizations(),
+                authorization=None if declined else f"{randbelow(10**6):06}",
                 error_code=declined.code if declined else None,
                 error_message=declined.text if declined else None,
                 card=_card(token),

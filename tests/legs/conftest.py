@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ivr_sim.call import Entry, Phrase
-from ivr_sim.legs import FRAME, LegCall
+from ivr_sim.legs import LegCall
+from ivr_sim.media import FRAME_SAMPLES
 
-SILENCE = np.zeros(FRAME, np.int16)
+SILENCE = np.zeros(FRAME_SAMPLES, np.int16)
 
 
 class Tones:
