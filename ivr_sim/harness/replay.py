@@ -16,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 import dtmf
+from authorizer import InvalidCharge
 from dtmf.resample import to_8k
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.caller import Caller, Script
 from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
-from ivr_sim.harness.label import SUFFIX, Label, read_label
+from ivr_sim.harness.label import SUFFIX, Given, Label, read_label
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal, Record
 from ivr_sim.legs import Sounds
@@ -127,20 +128,17 @@ class Replayer:
         """Hold the call; returns how many completed charges its order then has."""
         journal = Journal(local_now)
         journal.subscribe(records.append)
-        given = label.given
         with TemporaryDirectory(prefix="ivr-sim-replay-") as folder:
             merchant = Merchant(self._reactor, Path(folder), now=local_now, seed=name)
-            merchant.keys.issue(
-                given.amount, given.description, given.order_id, expires_in=timedelta(days=1), key=given.key
-            )
             merchant.start()
             try:
+                _issue(merchant, label.given)
                 if self._sip:
                     await self._call(merchant, journal, label, samples)
                 else:
                     shop = merchant.shop(SHOP, today=lambda: label.recorded_on)
                     await Ivr(shop, self._sounds, journal).replayed(samples, name=name, to=label.number)
-                return len(merchant.completed(given.order_id, given.amount))
+                return len(merchant.completed(label.given.order_id, label.given.amount))
             finally:
                 await merchant.stop()
 
@@ -159,6 +157,15 @@ class Replayer:
             if phone is not None:
                 await phone.stop()
             await node.stop()
+
+
+def _issue(merchant: Merchant, given: Given) -> None:
+    try:
+        merchant.keys.issue(
+            given.amount, given.description, given.order_id, expires_in=timedelta(days=1), key=given.key
+        )
+    except InvalidCharge as wrong:
+        raise ConfigurationError(f"the authorizer does not issue the label's key: {wrong}") from wrong
 
 
 def read_caller(path: Path) -> Samples:

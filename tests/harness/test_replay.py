@@ -118,6 +118,22 @@ def test_a_recording_that_cannot_be_read_is_an_error(replayed, tmp_path, wav, sa
     assert said in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("order_id: ord-1", "order_id: ord 1"), "order"),
+        (("description: Cargo IVR", "description: <b>Cargo</b>"), "description"),
+    ],
+)
+def test_a_label_that_no_authorizer_would_issue_is_an_error(replayed, tmp_path, change, said):
+    text = (CALLS / "approved.call.yaml").read_text()
+    (tmp_path / "approved.call.yaml").write_text(text.replace(*change))
+    shutil.copy(CALLS / "approved.wav", tmp_path)
+    verdict = replayed(tmp_path / "approved.call.yaml")
+    assert verdict.verdict == "error"
+    assert said in verdict.reason
+
+
 def test_what_a_folder_stands_for(tmp_path):
     assert [p.name for p in find_labels([CALLS])] == [f"{n}.call.yaml" for n in NAMES]
     assert find_labels([CALLS / "approved.wav", CALLS / "approved.call.yaml"]) == [
