@@ -6,7 +6,9 @@ never fall over it); a ``LocalProtocolError`` is a call of ours that the protoco
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationError", "IvrSimError", "LocalProtocolError", "RemoteProtocolError"]
+import traceback
+
+__all__ = ["ConfigurationError", "IvrSimError", "LocalProtocolError", "RemoteProtocolError", "place"]
 
 
 class IvrSimError(Exception):
@@ -23,3 +25,9 @@ class LocalProtocolError(IvrSimError):
 
 class RemoteProtocolError(IvrSimError):
     """The other side sent something that cannot be accepted."""
+
+
+def place(error: BaseException) -> str:
+    """Where an error was raised, as files and lines only: its message or a variable may hold a digit."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))

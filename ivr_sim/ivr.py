@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import structlog
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
+from ivr_sim.errors import place
 from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
 from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds
 from ivr_sim.media import Recorder, Samples
@@ -42,20 +42,16 @@ class Ivr:
 
     def offered(self, session: Session) -> Deferred[Ending | None]:
         """Take a call that a telephone offers; fires with how it ended (None: before the answer)."""
-        serving = Deferred.fromCoroutine(self._serve(session))
+        serving = Deferred.fromCoroutine(self._attend(session))
         self._under_way.add(serving)
         self._sessions.add(session)
 
-        def over(result: Ending | Failure | None) -> Ending | None:
+        def over(ending: Ending | None) -> Ending | None:
             self._under_way.discard(serving)
             self._sessions.discard(session)
-            if isinstance(result, Failure):
-                kind = type(result.value).__name__
-                log.error("a call could not be wound up", error=kind, at=_place(result))
-                return None
-            return result
+            return ending
 
-        return serving.addBoth(over)
+        return serving.addCallback(over)
 
     async def replayed(self, samples: Samples, *, name: str, to: str) -> Ending:
         """Hold the conversation with a recording of the caller's side, in virtual time.
@@ -83,6 +79,13 @@ class Ivr:
             over: Deferred[None] = Deferred()
             serving.addBoth(_tell, over)
             await over
+
+    async def _attend(self, session: Session) -> Ending | None:
+        try:
+            return await self._serve(session)
+        except Exception as error:
+            log.error("a call could not be wound up", error=type(error).__name__, at=place(error))
+            return None
 
     async def _serve(self, session: Session) -> Ending | None:
         self._calls += 1
@@ -113,7 +116,7 @@ class Ivr:
                 "the conversation broke",
                 call=call.journal.call,
                 error=type(error).__name__,
-                at=_place(Failure()),
+                at=place(error),
             )
             ending = Ending(Outcome.ABANDONED, f"internal_error_{type(error).__name__}")
             await call.hang_up()
@@ -138,8 +141,3 @@ class Ivr:
 def _tell(result: T, over: Deferred[None]) -> T:
     over.callback(None)
     return result
-
-
-def _place(failure: Failure) -> str:
-    """Where it went wrong, as files and lines only: a message or a variable could hold what was typed."""
-    return " < ".join(f"{name}:{line}" for _, name, line, _, _ in reversed(failure.frames[-4:]))

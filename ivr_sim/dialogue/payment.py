@@ -7,7 +7,6 @@ gives the call its outcome, whether or not somebody is still there to hear it.
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 from itertools import count
 
@@ -27,6 +26,7 @@ from ivr_sim.dialogue.services import (
     Unknown,
 )
 from ivr_sim.dialogue.shop import Ending, Outcome, Over, Shop
+from ivr_sim.errors import place
 from ivr_sim.journal import AuthorizerReplied, ChargeSent, ChargeSettled
 
 __all__ = ["take_payment"]
@@ -143,8 +143,7 @@ async def _charge(call: Call, shop: Shop, payable: Payable, card: Card) -> tuple
         ) from failed
     except Exception as broken:
         # Nobody foresaw this, so nobody knows what was charged: the caller must not pay again blindly.
-        at = traceback.extract_tb(broken.__traceback__)[-1]
-        log.error("charging broke", attempt=attempt, error=type(broken).__name__, at=f"{at[0]}:{at[1]}")
+        log.error("charging broke", attempt=attempt, error=type(broken).__name__, at=place(broken))
         result = Unknown()
     word, ending = _ending(result)
     call.journal.emit(

@@ -17,9 +17,9 @@ import numpy as np
 import structlog
 
 import dtmf
-from ivr_sim.errors import ConfigurationError, IvrSimError, LocalProtocolError
+from ivr_sim.errors import ConfigurationError, IvrSimError, LocalProtocolError, place
 from ivr_sim.media.g711 import Codec
-from ivr_sim.media.stream import MediaStream, StreamListener, place
+from ivr_sim.media.stream import MediaStream, StreamListener
 from ivr_sim.media.transmission import Transmission
 
 __all__ = ["TICK", "MediaEngine", "MediaStream", "NoPortFree", "StreamListener"]

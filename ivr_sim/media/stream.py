@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
@@ -13,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import structlog
 
-from ivr_sim.errors import LocalProtocolError
+from ivr_sim.errors import LocalProtocolError, place
 from ivr_sim.journal import KeyMethod
 from ivr_sim.media.g711 import FRAME_SAMPLES, Codec, Samples
 from ivr_sim.media.keys import KeyDown, KeyUp
@@ -319,12 +318,6 @@ class MediaStream:
                 return
             except OSError:
                 continue
-
-
-def place(error: Exception) -> str:
-    """Where an error was raised, as files and lines only: its message or a variable may hold a digit."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
 
 
 def _checked(remote: Address) -> Address:

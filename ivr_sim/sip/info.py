@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, field
 
 from ivr_sim.errors import LocalProtocolError
+from ivr_sim.media.telephone_event import KEYS
 
 __all__ = ["CONTENT_TYPES", "InfoKey", "read_key", "write_key"]
 
 CONTENT_TYPES = ("application/dtmf-relay", "application/dtmf")
-KEYS = "0123456789*#ABCD"
 DEFAULT_MS = 160
 MAX_MS = 10_000
 
