@@ -7,38 +7,20 @@ order is never charged twice, whoever asks at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, String, create_engine, event, select
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import JSON, BigInteger, Index, String, select
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.pool import QueuePool
-from sqlalchemy.types import Integer, TypeDecorator
+from sqlalchemy.types import Integer
 
-from ivr_sim.errors import ConfigurationError
+from ivr_sim.database import Database, Utc
 from ivr_sim.openpay.models import Charge, Fee, PaymentMethod
 
 __all__ = ["ChargeRow", "Store", "TokenRow"]
-
-LOCK_WAIT = 30  # seconds that a writer waits for another one (SQLite has one writer at a time)
-
-
-class _Utc(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC without its zone: SQLite has no zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
 
 
 class _Base(DeclarativeBase):
@@ -55,7 +37,7 @@ class TokenRow(_Base):
     card: Mapped[dict[str, Any]] = mapped_column(JSON)  # models.TokenCard: masked
     outcome: Mapped[int | None]
     used: Mapped[bool] = mapped_column(default=False)
-    created: Mapped[datetime] = mapped_column(_Utc)
+    created: Mapped[datetime] = mapped_column(Utc)
 
 
 class ChargeRow(_Base):
@@ -74,9 +56,9 @@ class ChargeRow(_Base):
     authorization: Mapped[str | None] = mapped_column(String(6))
     error_code: Mapped[int | None]
     error_message: Mapped[str | None] = mapped_column(String(250))
-    created: Mapped[datetime] = mapped_column(_Utc)
-    operated: Mapped[datetime] = mapped_column(_Utc)
-    due: Mapped[datetime | None] = mapped_column(_Utc)
+    created: Mapped[datetime] = mapped_column(Utc)
+    operated: Mapped[datetime] = mapped_column(Utc)
+    due: Mapped[datetime | None] = mapped_column(Utc)
     ivr_key: Mapped[int | None]
     ivr_phone: Mapped[str | None] = mapped_column(String(20))
     attempts: Mapped[int] = mapped_column(default=0)
@@ -151,24 +133,11 @@ class Store:
     """
 
     def __init__(self, url: str | URL) -> None:
-        try:
-            self._engine = _engine(make_url(url))
-            _Base.metadata.create_all(self._engine)
-        except (ArgumentError, ModuleNotFoundError) as wrong:
-            raise ConfigurationError(
-                f"the stand-in's database URL cannot be used ({type(wrong).__name__}); "
-                "try sqlite:////tmp/openpay.db"
-            ) from None
-        except SQLAlchemyError as failed:
-            raise ConfigurationError(
-                f"the stand-in's database cannot be opened: {failed.__cause__ or failed}"
-            ) from None
+        self._database = Database(url, _Base.metadata, what="the stand-in")
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> AbstractContextManager[Session]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        return self._database.transaction()
 
     def charges(
         self,
@@ -189,36 +158,4 @@ class Store:
 
     def close(self) -> None:
         """Close the database's connections."""
-        self._engine.dispose()
-
-
-def _engine(url: URL) -> Engine:
-    # hide_parameters: what an exception says of a statement must not hold its values.
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True)
-    connect_args = {"timeout": LOCK_WAIT, "check_same_thread": False}
-    if url.database in (None, "", ":memory:"):
-        # A database in memory lives in its one connection, which the threads take in turn.
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            connect_args=connect_args,
-        )
-    else:
-        engine = create_engine(url, hide_parameters=True, connect_args=connect_args)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, record: object) -> None:
-        connection.isolation_level = None  # transactions begin where _begin says, not where pysqlite guesses
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        # Taking the write lock at once: a reader that turns writer would fail rather than wait its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+        self._database.close()
