@@ -20,7 +20,7 @@ from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
-from ivr_sim.prompts import Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
+from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.user_agent import UserAgent
 
@@ -43,16 +43,20 @@ def local_today() -> date:
     return local_now().date()
 
 
-def open_library(reactor: Any, data: Path) -> tuple[Library, PicoVoice]:
-    """The prompts of a data folder, and the voice behind them.
+def open_library(reactor: Any, data: Path, language: str = DEFAULT_LANGUAGE) -> tuple[Library, PicoVoice]:
+    """The prompts of a data folder in one language, and the voice behind them.
 
     ``prompts`` there is the cache of rendered ones; recordings in ``recorded`` (``NAME.wav``, by the names
-    of the catalogue) take their place. Raises ConfigurationError for a recording that cannot be used.
+    of the catalogue; of any language but the default in a folder of its own, ``recorded/en-US``) take
+    their place. Raises UnknownLanguage, and ConfigurationError for a recording that cannot be used.
     """
-    voice = PicoVoice(reactor)
+    catalogue = Catalogue(language)
+    voice = PicoVoice(reactor, language)
     recorded = data / "recorded"
+    if language != DEFAULT_LANGUAGE:
+        recorded /= language
     overrides = recorded if recorded.is_dir() else None
-    return Library(Catalogue(), voice, cache=data / "prompts", overrides=overrides), voice
+    return Library(catalogue, voice, cache=data / "prompts", overrides=overrides), voice
 
 
 class Node:
@@ -60,7 +64,7 @@ class Node:
 
     merchant: whose services already listen. data: the data folder. out: where recordings go, or None
     for none. accounts: the names that may register with the exchange, besides the line. today: the date
-    that the dialogue goes by.
+    that the dialogue goes by. language: what the line speaks. Raises UnknownLanguage.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Node:
         sip_port: int = 0,
         today: Callable[[], date] = local_today,
         limits: Limits | None = None,
+        language: str = DEFAULT_LANGUAGE,
     ) -> None:
         self._reactor = reactor
         self._merchant = merchant
@@ -86,7 +91,7 @@ class Node:
         self._today = today
         self._limits = limits
         self._out = out
-        self.library, self._voice = open_library(reactor, data)
+        self.library, self._voice = open_library(reactor, data, language)
         self.accounts = {user: secrets.token_hex(6) for user in (*accounts, LINE)}
         self.media = MediaEngine(reactor, host=host, keys=dtmf.KEYS_12)
         self.exchange = Exchange(

@@ -14,21 +14,22 @@ from difflib import get_close_matches
 
 from ivr_sim.call import Param, Phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.prompts import es_mx
+from ivr_sim.prompts import en_us, es_mx
 from ivr_sim.prompts.money import Language, amount_in_words
 from ivr_sim.prompts.template import Choice, Texts, fields_of, parameters_of
 from ivr_sim.prompts.wording import digits_in_words, spoken
 
-__all__ = ["LANGUAGES", "BadPhrase", "Catalogue", "UnknownLanguage", "UnknownPhrase"]
+__all__ = ["DEFAULT_LANGUAGE", "LANGUAGES", "BadPhrase", "Catalogue", "UnknownLanguage", "UnknownPhrase"]
 
-LANGUAGES: Mapping[str, Texts] = {"es-MX": es_mx.TEXTS}
+LANGUAGES: Mapping[str, Texts] = {"es-MX": es_mx.TEXTS, "en-US": en_us.TEXTS}
+DEFAULT_LANGUAGE = "es-MX"
 
 # What must be said as it is: no single recording can stand for it.
 _SAID = {"amount", "authorization", "description"}
 
 
-class UnknownLanguage(IvrSimError):
-    """A language that has no texts."""
+class UnknownLanguage(IvrSimError, ValueError):
+    """A language that has no texts; the message names those that have."""
 
 
 class UnknownPhrase(IvrSimError):
@@ -51,7 +52,7 @@ class Catalogue:
     Raises UnknownLanguage.
     """
 
-    def __init__(self, language: str = "es-MX") -> None:
+    def __init__(self, language: str = DEFAULT_LANGUAGE) -> None:
         if language not in LANGUAGES:
             raise UnknownLanguage(f"no prompts in {language!r}: known are {', '.join(sorted(LANGUAGES))}")
         self.language = language

@@ -27,7 +27,7 @@ __all__ = ["PICO_VOICES", "PicoVoice", "Voice", "VoiceFailed", "VoiceMissing", "
 log = structlog.get_logger(__name__)
 
 # Language -> the engine's voice. The Spanish one is Castilian; the speaker respells for it.
-PICO_VOICES = {"es-MX": "es-ES"}
+PICO_VOICES = {"es-MX": "es-ES", "en-US": "en-US"}
 
 MAX_TEXT = 2000  # characters; the longest sentence of the catalogue has a quarter of that
 MAX_SOUND = 10_000_000  # bytes: ten minutes
