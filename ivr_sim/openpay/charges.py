@@ -16,8 +16,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from ivr_sim.openpay.bank import card_named
 from ivr_sim.openpay.errors import ERRORS, OpenpayError
-from ivr_sim.openpay.models import Charge, ChargeCard, ChargeRequest, Customer
+from ivr_sim.openpay.models import Charge, ChargeRequest, Customer
 from ivr_sim.openpay.store import ChargeRow, Store, TokenRow
 from ivr_sim.openpay.tokens import new_id
 from ivr_sim.openpay.wire import MEXICO
@@ -74,14 +75,15 @@ def _by_token(
         with store.transaction() as session:
             token = _use_up(session, merchant_id, asked.source_id)
             _check_order(session, merchant_id, asked.order_id)
-            declined = None if token.outcome is None else ERRORS[token.outcome]
+            outcome = card_named(token.card["name"]).error_code
+            declined = None if outcome is None else ERRORS[outcome]
             row = ChargeRow(
                 **_common(merchant_id, asked, now),
                 status="failed" if declined else "completed",
                 authorization=None if declined else f"{randbelow(10**6):06}",
                 error_code=declined.code if declined else None,
                 error_message=declined.text if declined else None,
-                card=_card(token),
+                card=token.card,
             )
             session.add(row)
     except IntegrityError:
@@ -156,17 +158,6 @@ def _common(merchant_id: str, asked: ChargeRequest, now: datetime) -> dict[str, 
         "customer": customer,
         "meta": asked.metadata,
     }
-
-
-def _card(token: TokenRow) -> dict[str, Any]:
-    return ChargeCard(
-        **token.card,
-        type="credit",
-        allows_charges=True,
-        allows_payouts=False,
-        bank_name="DESCONOCIDO",
-        bank_code="000",
-    ).model_dump(mode="json")
 
 
 def _end_of_day(now: datetime) -> datetime:

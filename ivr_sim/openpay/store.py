@@ -1,7 +1,8 @@
 """What the stand-in remembers: tokens and charges, in SQL.
 
-No card number and no CVV comes in here: a token keeps brand, masked number, expiry, and what the bank
-will say of the card. Amounts are integer cents; times are UTC. The database itself sees to it that one
+No digit of a card number and no CVV comes in here. What tokens and charges keep of a card is the name of
+the test card, and what was sent beside its number: holder, expiry, address. ``411111XXXXXX1111`` is made
+when the API answers. Amounts are integer cents; times are UTC. The database itself sees to it that one
 order is never charged twice, whoever asks at the same time.
 """
 
@@ -18,7 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import Integer
 
 from ivr_sim.database import Database, Utc
-from ivr_sim.openpay.models import Charge, Fee, PaymentMethod
+from ivr_sim.openpay.bank import card_named
+from ivr_sim.openpay.models import Charge, ChargeCard, Fee, PaymentMethod, Token, TokenCard
 
 __all__ = ["ChargeRow", "Store", "TokenRow"]
 
@@ -28,20 +30,23 @@ class _Base(DeclarativeBase):
 
 
 class TokenRow(_Base):
-    """A token. ``outcome``: the code with which the bank will decline the card; null: it will approve."""
+    """A token. ``card`` has ``name`` (``bank.card_named``), holder_name, expiration_*, and address."""
 
     __tablename__ = "tokens"
 
     id: Mapped[str] = mapped_column(String(20), primary_key=True)
     merchant_id: Mapped[str] = mapped_column(String(20))
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)  # models.TokenCard: masked
-    outcome: Mapped[int | None]
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
     used: Mapped[bool] = mapped_column(default=False)
     created: Mapped[datetime] = mapped_column(Utc)
 
+    def as_model(self) -> Token:
+        """The token as the API answers it."""
+        return Token(id=self.id, card=TokenCard(**_shown(self.card)))
+
 
 class ChargeRow(_Base):
-    """A charge; ``seq`` gives the order in which charges were made."""
+    """A charge; ``seq`` gives the order in which charges were made, ``card`` is that of its token."""
 
     __tablename__ = "charges"
 
@@ -85,10 +90,22 @@ class ChargeRow(_Base):
             amount=amount,
             currency=self.currency,
             customer=self.customer,  # type: ignore[arg-type]
-            card=self.card,  # type: ignore[arg-type]
+            card=self._card(),
             fee=_fee(amount, self.currency) if self.status == "completed" else None,
             metadata=self.meta,
             method="card",
+        )
+
+    def _card(self) -> ChargeCard | None:
+        if self.card is None:
+            return None
+        return ChargeCard(
+            **_shown(self.card),
+            type="credit",
+            allows_charges=True,
+            allows_payouts=False,
+            bank_name="DESCONOCIDO",
+            bank_code="000",
         )
 
     def _payment_method(self) -> PaymentMethod | None:
@@ -118,6 +135,13 @@ Index(
     postgresql_where=_PENDING_KEY,
 )
 Index("charges_newest_first", ChargeRow.merchant_id, ChargeRow.seq)
+
+
+def _shown(card: dict[str, Any]) -> dict[str, Any]:
+    """What the API shows of a card that was kept."""
+    listed = card_named(card["name"])
+    sent = {name: value for name, value in card.items() if name != "name"}
+    return {"card_number": listed.masked, "brand": listed.brand, **sent}
 
 
 def _fee(amount: Decimal, currency: str) -> Fee:

@@ -1,7 +1,7 @@
 """Tokens: a card goes in, and what comes out stands for it in one charge.
 
-The number is looked at once, here; what the bank will say of the card is noted with the token, because
-afterwards nobody has the number to ask with.
+The number is looked at once, here. What is kept of it is the name of the test card that it belongs to,
+which tells all the rest: what the bank will say, and what the API shows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from datetime import datetime
 from ivr_sim.cards import brand_of, luhn
 from ivr_sim.openpay.bank import card_of
 from ivr_sim.openpay.errors import OpenpayError
-from ivr_sim.openpay.models import Token, TokenCard, TokenRequest
+from ivr_sim.openpay.models import Token, TokenRequest
 from ivr_sim.openpay.store import Store, TokenRow
 from ivr_sim.openpay.wire import MEXICO
 
-__all__ = ["create_token", "find_token", "masked", "new_id"]
+__all__ = ["create_token", "find_token", "new_id"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -25,11 +25,6 @@ _ALPHABET = string.ascii_lowercase + string.digits
 def new_id(prefix: str) -> str:
     """A new id as Openpay's look: 20 of [a-z0-9], the first ones telling the kind (k, tr, m)."""
     return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(20 - len(prefix)))
-
-
-def masked(digits: str) -> str:
-    """The first six and the last four digits, X between: 411111XXXXXX1111."""
-    return digits[:6] + "X" * (len(digits) - 10) + digits[-4:]
 
 
 def create_token(store: Store, merchant_id: str, asked: TokenRequest, now: datetime) -> Token:
@@ -52,24 +47,21 @@ def create_token(store: Store, merchant_id: str, asked: TokenRequest, now: datet
         raise OpenpayError(2006)
     if not (code.isascii() and code.isdigit() and len(code) == brand_of(number).cvv):
         raise OpenpayError(2009)
-    card = TokenCard(
-        card_number=masked(number),
-        holder_name=asked.holder_name,
-        expiration_year=asked.expiration_year,
-        expiration_month=asked.expiration_month.zfill(2),
-        address=asked.address,
-        brand=listed.brand,
-    )
     row = TokenRow(
         id=new_id("k"),
         merchant_id=merchant_id,
-        card=card.model_dump(mode="json"),
-        outcome=listed.error_code,
+        card={
+            "name": listed.name,
+            "holder_name": asked.holder_name,
+            "expiration_year": asked.expiration_year,
+            "expiration_month": asked.expiration_month.zfill(2),
+            "address": None if asked.address is None else asked.address.model_dump(mode="json"),
+        },
         created=now,
     )
     with store.transaction() as session:
         session.add(row)
-    return Token(id=row.id, card=card)
+    return row.as_model()
 
 
 def find_token(store: Store, merchant_id: str, token_id: str) -> Token:
@@ -78,4 +70,4 @@ def find_token(store: Store, merchant_id: str, token_id: str) -> Token:
         row = session.get(TokenRow, token_id)
         if row is None or row.merchant_id != merchant_id:
             raise OpenpayError(1005)
-        return Token(id=row.id, card=TokenCard.model_validate(row.card))
+        return row.as_model()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from ivr_sim.cards import CardNumber, SecurityCode, brand_of
 from ivr_sim.openpay import ERRORS, TEST_CARDS, OpenpayError, TestCard, is_card_error, is_test_card
+from ivr_sim.openpay.bank import card_named
+
+CARDS = Path(__file__).parents[2] / "fixtures" / "cards.yaml"
 
 
 @pytest.mark.parametrize("card", TEST_CARDS, ids=lambda card: card.number)
@@ -18,8 +25,35 @@ def test_every_test_card_is_a_card_that_a_caller_can_key(card: TestCard) -> None
     assert is_test_card(card.number)
 
 
-def test_numbers_are_listed_once() -> None:
+def test_numbers_and_names_are_listed_once() -> None:
     assert len({card.number for card in TEST_CARDS}) == len(TEST_CARDS)
+    assert len({card.name for card in TEST_CARDS}) == len(TEST_CARDS)
+
+
+@pytest.mark.parametrize("card", TEST_CARDS, ids=lambda card: card.name)
+def test_a_name_holds_no_part_of_the_number(card: TestCard) -> None:
+    assert card_named(card.name) is card
+    assert re.fullmatch("(visa|mastercard|amex|carnet)(-[a-z0-9]{1,10})+", card.name)
+    assert card.name.startswith(card.brand.replace("american_express", "amex"))
+
+
+def test_the_fixtures_know_the_cards_by_the_same_names() -> None:
+    fixtures = yaml.safe_load(CARDS.read_text())
+    assert fixtures
+    for name, card in fixtures.items():
+        assert card_named(name).number == card["number"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("visa-approved", "411111XXXXXX1111"),
+        ("mastercard-fraud", "545454XXXXXX5454"),
+        ("amex-approved", "345678XXXXX0007"),
+    ],
+)
+def test_masks(name: str, shown: str) -> None:
+    assert card_named(name).masked == shown
 
 
 @pytest.mark.parametrize(
