@@ -21,7 +21,7 @@ class Press:
 
 @dataclass(frozen=True)
 class Key:
-    """A key that was let go: which one stays in the call."""
+    """A key that is down or was let go: which one stays in the call."""
 
     digit: str = field(repr=False)
     press: Press

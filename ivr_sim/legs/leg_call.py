@@ -68,8 +68,9 @@ class LegCall:
         self._on_waiting: Deferred[None] | None = None
         self._speech = Speech(self._journal, self._prompt_starts)
         self._typed: deque[Key] = deque()
-        self._down: dict[str, Press] = {}
+        self._down: dict[str, Key] = {}
         self._swallow = ""
+        self._swallow_until = 0.0
         self._deaf = False
         self._listens_from = 0.0
         self._collector: Collector | None = None
@@ -126,14 +127,15 @@ class LegCall:
         self._take_typed()
         if self._entry is None:
             await self._wait()
-        entry = self._entry
+        entry, self._entry = self._entry, None  # only who asked for it holds it
         assert entry is not None
-        if entry.ended == "complete":
-            # A terminator out of habit, already typed or still to come, belongs to this entry.
+        if entry.ended in ("complete", "timeout"):
+            # A terminator out of habit, already typed or still to come, belongs to this entry: for as
+            # long as one more digit would have. Pressed later than that it is an entry of its own.
             if self._typed and self._typed[0].digit == terminator:
                 self._typed.popleft()
             elif not self._typed:
-                self._swallow = terminator
+                self._swallow, self._swallow_until = terminator, self.now + digit_timeout
         return entry
 
     def flush(self) -> None:
@@ -198,10 +200,10 @@ class LegCall:
 
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset is certain: a prompt that may be interrupted stops now."""
-        press = Press(start)
-        self._presses.append(press)
-        self._down[method] = press
-        if self._forgets(press) or digit == self._swallow:
+        key = Key(digit, Press(start))
+        self._presses.append(key.press)
+        self._down[method] = key
+        if not self._counts(key):
             return
         if self._speech.going and self._speech.interruptible:
             self._speech.stop("key")
@@ -211,11 +213,11 @@ class LegCall:
         self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
     ) -> None:
         """The key was let go: into the journal, and into the entry."""
-        press = self._down.pop(method, None)
-        if press is None:
-            press = Press(start)
-            self._presses.append(press)
-        press.end = start + duration_ms / 1000
+        down = self._down.pop(method, None)
+        key = Key(digit, Press(start) if down is None else down.press)
+        if down is None:
+            self._presses.append(key.press)
+        key.press.end = start + duration_ms / 1000
         self._journal.emit(
             KeyPressed(
                 method=method,
@@ -224,17 +226,18 @@ class LegCall:
                 level_dbm0=None if level_dbm0 is None else self._told_level(level_dbm0),
             )
         )
-        swallow, self._swallow = self._swallow, ""
-        if self._forgets(press) or digit == swallow:
-            return
-        self._typed.append(Key(digit, press))
-        self._take_typed()
+        counts = self._counts(key)
+        self._swallow = ""
+        if counts:
+            self._typed.append(key)
+            self._take_typed()
 
     def hung_up(self, by: Literal["caller", "ivr"] = "caller") -> None:
         """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""
         if self.gone is not None:
             return
         self.gone = by
+        self._typed.clear()
         self._speech.stop("hangup")
         self._resume(CallerHungUp("the call is over"))
         self._stir()
@@ -253,7 +256,7 @@ class LegCall:
     @property
     def _keyed(self) -> bool:
         """Whether the caller has typed, or is typing, something that still counts."""
-        return bool(self._typed) or any(not self._forgets(p) for p in self._down.values())
+        return bool(self._typed) or any(self._counts(key) for key in self._down.values())
 
     @property
     def _too_long(self) -> bool:
@@ -267,8 +270,11 @@ class LegCall:
             self._level = round(dbm0)
         return self._level
 
-    def _forgets(self, press: Press) -> bool:
-        return self._deaf or press.start < self._listens_from
+    def _counts(self, key: Key) -> bool:
+        """Whether a key is neither flushed nor the terminator of the entry that came before it."""
+        start = key.press.start
+        habit = key.digit == self._swallow and start < self._swallow_until
+        return not (habit or self._deaf or start < self._listens_from)
 
     async def _sound(self, phrase: Phrase) -> Samples:
         try:

@@ -227,6 +227,61 @@ def test_a_terminator_is_not_swallowed_behind_an_entry_that_it_ended(line):
     assert line.entry == ("", "terminator")
 
 
+@pytest.mark.parametrize(("wait", "swallowed"), [(3.7, True), (3.9, False)])
+def test_a_terminator_belongs_to_an_entry_as_long_as_a_digit_would_have(line, wait, swallowed):
+    """Pressed later than the pause between digits, it is an entry of its own: an empty one."""
+    line.collect(max_digits=1)
+    line.press("1")  # whole 0.1 s ago
+    line.results.clear()
+    line.collect()
+    line.tick(wait)
+    line.press("#")
+    assert bool(line.results) is not swallowed
+    line.press("2#")
+    assert [(e.typed.reveal(), e.ended) for e in line.results[:1]] == [
+        ("2" if swallowed else "", "terminator")
+    ]
+
+
+def test_a_terminator_that_comes_after_the_pause_is_swallowed_too(line, journal):
+    """Who looks for the key for more than four seconds has not entered nothing at the next question."""
+    line.collect()
+    line.press("12")
+    line.tick(4)
+    assert line.entry == ("12", "timeout")
+    line.results.clear()
+    line.collect(ASK)
+    line.press("#")
+    line.tick(1)
+    assert ends(journal) == [("ask_key", None, pytest.approx(5.4))]
+    assert not line.results
+
+
+def test_a_terminator_behind_silence_counts(line):
+    line.collect(first=1.0)
+    line.tick(1)
+    assert line.entry == ("", "silence")
+    line.results.clear()
+    line.collect()
+    line.press("#")
+    assert line.entry == ("", "terminator")
+
+
+def test_a_terminator_to_be_swallowed_does_not_pass_over_a_prompt_that_is_being_made(line, journal):
+    line.collect(max_digits=1)
+    line.press("1")
+    line.results.clear()
+    line.sounds.held = Deferred()
+    line.collect(ASK)
+    line.down("#")
+    line.sounds.held.callback(None)
+    line.tick(0.1)
+    line.up("#")
+    line.tick(1)
+    assert ends(journal) == [("ask_key", None, pytest.approx(1.2))]
+    assert not line.results
+
+
 # Flushing ---------------------------------------------------------------------------------------
 
 
