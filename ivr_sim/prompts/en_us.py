@@ -51,7 +51,9 @@ TEXTS: Texts = {
         {"": "You are about to pay {amount}."},
         otherwise="You are about to pay {amount}. Description: {description}.",
     ),
-    "ask_accept": "To accept, press one. To decline, press two. To hear the amount again, press three.",
+    "ask_accept": (
+        "To accept the payment, press one. To decline it, press two. To hear the amount again, press three."
+    ),
     "bad_choice": Choice(
         "reason",
         {"silence": "We did not receive your answer.", "empty": "We did not receive your answer."},
@@ -68,13 +70,13 @@ TEXTS: Texts = {
             "too_short": "The card number is incomplete.",
             "too_long": "The card number you entered has too many digits.",
             "not_digits": "A card number has only digits.",
-            "luhn": "The card number is not correct. Please check it.",
+            "luhn": "The card number is not correct. Please check it and try again.",
             "not_test_card": _TEST_CARDS_ONLY,
         },
         otherwise="The card number you entered is not valid.",
     ),
     "ask_expiry": (
-        "Please enter your card's expiration date: two digits for the month, and two digits for the year."
+        "Please enter your card's expiration date: two digits for the month and two for the year."
     ),
     "bad_expiry": Choice(
         "reason",
@@ -149,7 +151,7 @@ TEXTS: Texts = {
     ),
     "unknown_outcome": (
         "We cannot confirm yet whether your payment went through. "
-        "To avoid being charged twice, please check with the merchant before you pay again."
+        "To avoid being charged twice, do not pay again before checking with the merchant."
     ),
     # Ends and reminders.
     "too_many_tries": "You have reached the maximum number of attempts.",

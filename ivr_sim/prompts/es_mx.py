@@ -1,9 +1,10 @@
 """Mexican Spanish: every sentence that a caller can hear.
 
-The caller is addressed as *usted*; ``#`` is the *tecla gato*, ``*`` the *tecla asterisco*; one *marca*
-digits and *presiona* a single key. Each text is one or more whole sentences. Where the issuer says that
-a card is lost, stolen or suspected, the caller hears only that the bank does not allow it: whoever holds
-the telephone need not be the card's owner.
+The caller is addressed as *usted*, and we are *nosotros*; ``#`` is the *tecla gato*, ``*`` the *tecla
+asterisco*; one *marca* digits, a menu's among them, and *presiona* a key that is none. Each text is one
+or more whole sentences, true wherever the dialogue says it. Where the issuer says that a card is lost,
+stolen or suspected, the caller hears only that the bank does not allow it: whoever holds the telephone
+need not be the card's owner.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["TEXTS"]
 
 _CALL_YOUR_BANK = "Su banco no autorizó el pago con esta tarjeta. Comuníquese con su banco."
 _NOT_USABLE = "Esta tarjeta no puede usarse para este pago. Comuníquese con su banco."
-_NO_SUCH_CARD = "Este es un sistema de pruebas. Use solo tarjetas de prueba."
+_TEST_CARDS_ONLY = "Este es un sistema de pruebas. Use solo tarjetas de prueba."
 _NO_ENTRY = "No marcó ningún dígito."
 
 TEXTS: Texts = {
@@ -43,17 +44,18 @@ TEXTS: Texts = {
         otherwise="No es posible pagar con esa clave. El comercio responde: {description}.",
     ),
     "authorizer_failed": (
-        "Por el momento no podemos consultar su clave de pago. No se hizo ningún cargo. "
-        "Disculpe las molestias, e intente más tarde."
+        "Por el momento no podemos consultar su clave de pago. En esta llamada no se hizo ningún cargo. "
+        "Disculpe las molestias. Intente de nuevo más tarde."
     ),
     # The amount.
     "amount": Choice(
         "description",
         {"": "Va a pagar {amount}."},
-        otherwise="Va a pagar {amount}, por concepto de: {description}.",
+        otherwise="Va a pagar {amount}. Concepto: {description}.",
     ),
     "ask_accept": (
-        "Para aceptar, marque uno. Para rechazar, marque dos. Para escuchar de nuevo el importe, marque tres."
+        "Para aceptar el pago, marque uno. Para rechazarlo, marque dos. "
+        "Para escuchar de nuevo el importe, marque tres."
     ),
     "bad_choice": Choice(
         "reason",
@@ -72,12 +74,12 @@ TEXTS: Texts = {
             "too_long": "El número de tarjeta que marcó tiene demasiados dígitos.",
             "not_digits": "El número de tarjeta solo lleva números.",
             "luhn": "El número de tarjeta no es correcto. Revíselo, por favor.",
-            "not_test_card": _NO_SUCH_CARD,
+            "not_test_card": _TEST_CARDS_ONLY,
         },
         otherwise="El número de tarjeta que marcó no es válido.",
     ),
     "ask_expiry": (
-        "Marque la fecha de vencimiento de su tarjeta: dos dígitos para el mes, y dos dígitos para el año."
+        "Marque la fecha de vencimiento de su tarjeta: dos dígitos para el mes y dos para el año."
     ),
     "bad_expiry": Choice(
         "reason",
@@ -85,7 +87,7 @@ TEXTS: Texts = {
             "silence": "No recibimos la fecha de vencimiento.",
             "empty": _NO_ENTRY,
             "expiry_length": "La fecha de vencimiento lleva cuatro dígitos.",
-            "month": "El mes que marcó no existe. El mes va del cero uno al doce.",
+            "month": "El mes que marcó no existe. Los meses van del cero uno al doce.",
             "expired": "Según la fecha que marcó, la tarjeta ya venció.",
             "too_far": "El año de vencimiento que marcó no es válido.",
         },
@@ -114,7 +116,7 @@ TEXTS: Texts = {
         "authorization",
         {"": "Su pago fue aprobado."},
         otherwise=(
-            "Su pago fue aprobado. Su número de autorización es: {authorization}. Repito: {authorization}."
+            "Su pago fue aprobado. Número de autorización: {authorization}. Repetimos: {authorization}."
         ),
     ),
     "declined": Choice(
@@ -123,7 +125,7 @@ TEXTS: Texts = {
             "2004": "El número de la tarjeta no es correcto.",
             "2005": "La tarjeta ya venció.",
             "2006": "Falta el código de seguridad de la tarjeta.",
-            "2007": _NO_SUCH_CARD,
+            "2007": _TEST_CARDS_ONLY,
             "2008": "Esta tarjeta no acepta pagos con puntos.",
             "2009": "El código de seguridad de la tarjeta no es correcto.",
             "2010": "No fue posible comprobar la identidad del titular de la tarjeta.",
@@ -147,14 +149,14 @@ TEXTS: Texts = {
     "already_paid": "Este pago ya se había realizado. No se hizo ningún cargo nuevo.",
     "openpay_failed": (
         "Por el momento no podemos procesar su pago. No se hizo ningún cargo. "
-        "Disculpe las molestias, e intente más tarde."
+        "Disculpe las molestias. Intente de nuevo más tarde."
     ),
     "unknown_outcome": (
-        "No pudimos confirmar el resultado de su pago. "
-        "No vuelva a pagar antes de verificar con el comercio si el cargo se realizó."
+        "Aún no podemos confirmar si su pago se realizó. "
+        "Para evitar un cargo doble, no vuelva a pagar antes de verificarlo con el comercio."
     ),
     # Ends and reminders.
     "too_many_tries": "Ha llegado al límite de intentos.",
-    "time_limit": "Se agotó el tiempo máximo de la llamada.",
+    "time_limit": "La llamada llegó al tiempo máximo permitido.",
     "goodbye": "Gracias por llamar. Hasta luego.",
 }

@@ -10,8 +10,9 @@ import pytest
 
 from ivr_sim.call import Phrase, phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.prompts.catalogue import BadPhrase, Catalogue, UnknownLanguage, UnknownPhrase
+from ivr_sim.prompts.catalogue import LANGUAGES, BadPhrase, Catalogue, UnknownLanguage, UnknownPhrase
 from ivr_sim.prompts.money import AmountError
+from ivr_sim.prompts.template import Choice, fields_of, parameters_of
 
 # What the dialogue says, with parameters as it gives them.
 SAID = [
@@ -67,18 +68,55 @@ def assert_sentences(text: str) -> None:
     assert not text.endswith(" ")
 
 
+@pytest.fixture(params=LANGUAGES)
+def each(request: pytest.FixtureRequest) -> Catalogue:
+    """The catalogue of every language."""
+    return Catalogue(request.param)
+
+
 @pytest.mark.parametrize("said", SAID, ids=lambda p: p.name)
-def test_every_phrase_is_whole_sentences(catalogue: Catalogue, said: Phrase) -> None:
-    assert_sentences(catalogue.text(said))
+def test_every_phrase_is_whole_sentences(each: Catalogue, said: Phrase) -> None:
+    assert_sentences(each.text(said))
 
 
-def test_the_phrases_above_are_all_there_are(catalogue: Catalogue) -> None:
-    assert {said.name for said in SAID} == set(catalogue.names())
-    assert len(catalogue.names()) == len(set(catalogue.names()))
+def test_the_phrases_above_are_all_there_are(each: Catalogue) -> None:
+    assert {said.name for said in SAID} == set(each.names())
+    assert len(each.names()) == len(set(each.names()))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES.keys() - {"es-MX"}))
+def test_all_languages_have_the_same_phrases(language: str) -> None:
+    """In the same order, chosen by the same parameter with the same values, saying the same things."""
+    first, other = LANGUAGES["es-MX"], LANGUAGES[language]
+    assert list(first) == list(other)
+    for name in first:
+        one, two = first[name], other[name]
+        assert parameters_of(one) == parameters_of(two), name
+        if isinstance(one, Choice):
+            assert isinstance(two, Choice), name
+            assert (one.by, list(one.cases)) == (two.by, list(two.cases)), name
+            pairs = [(one.otherwise, two.otherwise), *((one.cases[v], two.cases[v]) for v in one.cases)]
+        else:
+            assert isinstance(two, str), name
+            pairs = [(one, two)]
+        for mine, yours in pairs:
+            assert mine != yours, name
+            assert fields_of(mine) == fields_of(yours), (name, mine)
+    stems = Catalogue(language).closed()
+    assert stems == Catalogue().closed()
+    # What is one sound in one language is one in all: a text that differs by mistake would not be.
+    for stem, said in stems.items():
+        for other_stem, other_said in stems.items():
+            same = Catalogue().text(said) == Catalogue().text(other_said)
+            assert same == (Catalogue(language).text(said) == Catalogue(language).text(other_said)), (
+                stem,
+                other_stem,
+            )
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_every_reason_has_a_sentence(catalogue: Catalogue, name: str) -> None:
+def test_every_reason_has_a_sentence(each: Catalogue, name: str) -> None:
+    catalogue = each
     general = catalogue.text(phrase(name, reason="something new"))
     assert general == catalogue.text(phrase(name))
     for reason in ALL_REASONS:
@@ -90,34 +128,51 @@ def test_every_reason_has_a_sentence(catalogue: Catalogue, name: str) -> None:
             assert text == general, reason
 
 
-def test_every_decline_has_a_sentence(catalogue: Catalogue) -> None:
+def test_every_decline_has_a_sentence(each: Catalogue) -> None:
+    catalogue = each
     general = catalogue.text(phrase("declined", code=9999))
     for code in DECLINES:
         text = catalogue.text(phrase("declined", code=code))
         assert_sentences(text)
         assert text != general, code
         assert text == catalogue.text(phrase("declined", code=str(code)))
-    assert "fondos suficientes" in catalogue.text(phrase("declined", code=3003))
-    assert "ya venció" in catalogue.text(phrase("declined", code=3002))
 
 
 @pytest.mark.parametrize("code", [3004, 3005, 3009, 3011])
-def test_nobody_is_accused(catalogue: Catalogue, code: int) -> None:
-    text = catalogue.text(phrase("declined", code=code)).lower()
-    assert not re.search("rob|perdid|extravi|fraude|retener|retenida", text)
+def test_nobody_is_accused(each: Catalogue, code: int) -> None:
+    text = each.text(phrase("declined", code=code)).lower()
+    assert not re.search("rob|perdid|extravi|fraude|retener|retenida|lost|stolen|fraud|retain|suspect", text)
+
+
+def test_a_decline_is_told_as_it_is() -> None:
+    spanish, english = Catalogue(), Catalogue("en-US")
+    for code, mine, yours in (
+        (3003, "fondos suficientes", "insufficient funds"),
+        (3002, "venció", "expired"),
+    ):
+        assert mine in spanish.text(phrase("declined", code=code))
+        assert yours in english.text(phrase("declined", code=code))
 
 
 def test_the_amount_is_said_exactly(catalogue: Catalogue) -> None:
     said = phrase("amount", amount=Decimal("21001.50"), description="Pedido 45", currency="MXN")
     assert catalogue.text(said) == (
-        "Va a pagar veintiún mil un pesos con cincuenta centavos, por concepto de: Pedido cuarenta y cinco."
+        "Va a pagar veintiún mil un pesos con cincuenta centavos. Concepto: Pedido cuarenta y cinco."
     )
-    assert catalogue.text(phrase("amount", amount="1", currency="USD")) == "Va a pagar un dólar."
+    assert Catalogue("en-US").text(said) == (
+        "You are about to pay twenty-one thousand one pesos and fifty centavos. "
+        "Description: Pedido forty-five."
+    )
+    dollar = phrase("amount", amount="1", currency="USD")
+    assert catalogue.text(dollar) == "Va a pagar un dólar."
+    assert Catalogue("en-US").text(dollar) == "You are about to pay one dollar."
 
 
 def test_the_authorisation_is_said_digit_by_digit_twice(catalogue: Catalogue) -> None:
     text = catalogue.text(phrase("approved", authorization="012345"))
     assert text.count("cero, uno, dos, tres, cuatro, cinco") == 2
+    text = Catalogue("en-US").text(phrase("approved", authorization="012345"))
+    assert text.count("zero, one, two, three, four, five") == 2
 
 
 def test_a_merchants_words_are_cleaned(catalogue: Catalogue) -> None:
@@ -147,6 +202,33 @@ def test_mexican_usage(catalogue: Catalogue) -> None:
         assert foreign not in texts
 
 
+def test_american_usage() -> None:
+    texts = " ".join(Catalogue("en-US").text(said) for said in SAID).lower()
+    assert texts.count("the pound key") == 2
+    assert re.findall(r"press (\w+)", texts) == ["one", "two", "three", "one", "two"]
+    for foreign in (
+        "hash",
+        "dial",
+        "cheque",
+        "authoris",
+        "mobile",
+        "expiry",
+        "whilst",
+        "enter one",
+        "peso key",
+    ):
+        assert foreign not in texts
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nobody_is_told_that_nothing_was_charged_but_where_that_is_certain(language: str) -> None:
+    """Before a charge, after a refusal, and for a payment that was made: never while it is not known."""
+    nothing = re.compile("no se hizo ningún cargo|not been charged|were not charged", re.IGNORECASE)
+    catalogue = Catalogue(language)
+    told = {said.name for said in SAID if nothing.search(catalogue.text(said))}
+    assert told == {"authorizer_failed", "rejected", "already_paid", "openpay_failed"}
+
+
 def test_an_unknown_phrase_names_the_nearest(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownPhrase, match="did you mean 'goodbye'") as caught:
         catalogue.text(phrase("godbye"))
@@ -171,7 +253,7 @@ def test_missing_and_surplus_parameters(catalogue: Catalogue) -> None:
 
 
 def test_an_unknown_language_names_the_known_ones() -> None:
-    with pytest.raises(UnknownLanguage, match="es-MX"):
+    with pytest.raises(UnknownLanguage, match="known are en-US, es-MX"):
         Catalogue("fr-FR")
 
 

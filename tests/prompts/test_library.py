@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError
 from ivr_sim.call import phrase
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.prompts import (
+    LANGUAGES,
     AmountError,
     BadPhrase,
     Catalogue,
@@ -31,7 +32,7 @@ def test_a_new_text_is_rendered_once_and_then_at_hand(library: Library, voice: A
     with pytest.raises(VoiceMissing, match="amount"):
         library.sound_now(AMOUNT)
     first = run(library.sound(AMOUNT))
-    assert voice.texts == ["Va a pagar doscientos pesos, por concepto de: Cargo IVR."]
+    assert voice.texts == ["Va a pagar doscientos pesos. Concepto: Cargo IVR."]
     assert first.dtype == np.int16
     assert first.ndim == 1
     assert not first.flags.writeable
@@ -131,6 +132,19 @@ def test_without_a_voice_what_that_voice_cached_is_heard(
 def test_what_ships_is_not_mixed_with_another_voice(library: Library, voice: Any, run: Any) -> None:
     run(library.sound(phrase("ask_key")))
     assert len(voice.texts) == 1
+
+
+def test_a_library_speaks_its_own_language(voice: Any, tmp_path: Path, run: Any) -> None:
+    voice.name = ShippedPrompts("en-US").voice  # what both languages say may come from one cache
+    spanish, english = (Library(Catalogue(language), voice, cache=tmp_path) for language in LANGUAGES)
+    assert len(run(english.sound(phrase("ask_key")))) > 4000  # shipped
+    sounds = [run(library.sound(AMOUNT)) for library in (spanish, english, english)]
+    assert voice.texts == [
+        "Va a pagar doscientos pesos. Concepto: Cargo IVR.",
+        "You are about to pay two hundred pesos. Description: Cargo IVR.",
+    ]
+    assert sounds[1] is sounds[2]
+    assert not np.array_equal(sounds[0], sounds[1])
 
 
 def test_recordings_come_first(catalogue: Catalogue, voice: Any, tmp_path: Path, run: Any) -> None:

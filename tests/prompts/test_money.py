@@ -139,6 +139,20 @@ def test_amounts_agree_with_num2words() -> None:
         assert amount_in_words(Decimal(amount).scaleb(-2)) == theirs
 
 
+@pytest.mark.parametrize(("currency", "cent"), [("MXN", "centavo"), ("USD", "cent")])
+def test_english_amounts_agree_with_num2words(currency: str, cent: str) -> None:
+    """But for its "and" within a number, its commas, and its cents of a peso."""
+    chosen = random.Random(10)
+    amounts = [*range(1, 2500), *(chosen.randrange(1, 10 ** chosen.randint(4, 11)) for _ in range(10_000))]
+    amounts += [*range(100, 1_000_000, 4700), *(n * 10**8 for n in range(1, 1000, 37)), 100_000_100]
+    for amount in amounts:
+        theirs = num2words(amount, lang="en", to="currency", currency=currency, separator=" plus")
+        pesos, _, cents = theirs.replace(" and ", " ").replace(",", "").partition(" plus ")
+        cents = cents.replace("cent", cent)
+        parts = [part for part in (pesos, cents) if not part.startswith("zero ")]
+        assert amount_in_words(Decimal(amount).scaleb(-2), currency, "en") == " and ".join(parts)
+
+
 def test_every_amount_is_heard_as_it_is() -> None:
     """All amounts to 99.99 with all cents, whole pesos to 9,999, and then at random up to the largest."""
     chosen = random.Random(9)
