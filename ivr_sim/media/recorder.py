@@ -1,7 +1,7 @@
 """The recording of one call: stereo, in memory until the keys in it are made unreadable.
 
 Key tones can be read off a recording by ear, by a decoder or off a spectrogram. So a recording is written
-only after :meth:`Recorder.mask`, which puts one neutral tone in the place of each; the length stays.
+only after :meth:`Recorder.mask`, which puts a neutral tone in their place; the length stays.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ Span = tuple[float, float]  # start and end in seconds since the first frame
 
 BLOCK_FRAMES = 500  # memory is taken ten seconds at a time
 PAD = 0.030  # seconds before and after a key: what is known of its edges is not exact
+# Secret keys less than this apart become one tone: pauses, and how long each key seems to last, would
+# tell who listens closely something about the keys. It is the longest pause that a card's entry has.
+JOINED = 6.0  # seconds
 NEUTRAL_HZ = 400.0  # a second octave away from the lowest key tone, 697 Hz
 NEUTRAL_DBM0 = -25.0
 FULL_SCALE_DBM0 = 3.14
@@ -78,12 +81,13 @@ class Recorder:
         self._frames += 1
 
     def mask(self, intervals: Iterable[Span], *, published: Iterable[Span] = ()) -> None:
-        """Make keys unreadable on the caller's side: one neutral tone in the place of each.
+        """Make keys unreadable on the caller's side: a neutral tone in their place.
 
         intervals: when secret keys were down; these are masked whatever sounds in them, and 30 ms more on
-        either side. published: when keys were down that may be heard. Everywhere else each key tone that
-        can be found is masked too, however weak: a telephone may send tones beside the keys it reports.
-        Raises LocalProtocolError for times that are no numbers, or when it was masked before.
+        either side, out to whole frames; those of one entry become a single tone, from the first to the
+        last. published: when keys were down that may be heard. Everywhere else each key tone that can be
+        found is masked too, however weak: a telephone may send tones beside the keys it reports. Raises
+        LocalProtocolError for times that are no numbers, or when it was masked before.
         """
         if self.masked:
             raise LocalProtocolError(f"{self!r} cannot be masked again")
@@ -96,9 +100,9 @@ class Recorder:
         for start, end in audible:
             hidden[_samples(start - PAD, end + PAD, len(caller))] = False
         hidden = _widened(hidden)
-        for start, end in secret:
+        for start, end in _joined(secret, audible):
             hidden[_samples(start - PAD, end + PAD, len(caller))] = True
-        for first, last in _runs(hidden):
+        for first, last in _runs(_whole_frames(hidden)):
             caller[first:last] = _neutral(last - first)
         self._blocks = [sound]
         self.masked = True
@@ -137,6 +141,21 @@ def _checked(spans: Iterable[Span]) -> list[Span]:
     return spans
 
 
+def _joined(secret: list[Span], audible: list[Span]) -> list[Span]:
+    """The secret spans, in order; those of one entry as one, but never across a key that may be heard."""
+    joined: list[Span] = []
+    for start, end in sorted(secret):
+        if joined and start - joined[-1][1] <= JOINED and not _any_within(audible, joined[-1][1], start):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _any_within(spans: list[Span], start: float, end: float) -> bool:
+    return any(first < end and last > start for first, last in spans)
+
+
 def _samples(start: float, end: float, length: int) -> slice:
     """The samples of a time span, as far as there are any."""
     first, last = (min(max(round(t * SAMPLE_RATE), 0), length) for t in (start, end))
@@ -173,6 +192,11 @@ def _widened(hidden: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     for first, last in _runs(hidden):
         wide[max(first - pad, 0) : last + pad] = True
     return wide
+
+
+def _whole_frames(hidden: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The same, with every frame that is hidden in part hidden as a whole."""
+    return np.repeat(hidden.reshape(-1, FRAME_SAMPLES).any(axis=1), FRAME_SAMPLES)
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

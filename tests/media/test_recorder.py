@@ -123,8 +123,8 @@ class TestMask:
         assert spectrum.argmax() * 8 == 400
         assert 1000 < np.abs(caller[3200:4000]).max() < 2000
         original = sine(1.0, 300)
-        assert np.array_equal(caller[:2960], original[:2960])
-        assert np.array_equal(caller[4240:], original[4240:])
+        assert np.array_equal(caller[:2880], original[:2880])  # 40 ms before: 30, and to the frame's edge
+        assert np.array_equal(caller[4320:], original[4320:])
 
     def test_keys_that_no_interval_tells_of_are_found(self, tmp_path, tones):
         recorder = record(tones(CARD, lead_ms=300))
@@ -206,6 +206,57 @@ class TestMask:
         recorder.mask([])
         [sound] = recorder._blocks
         assert dtmf.decode(sound[:, 0].copy(), 8000) == []
+
+
+class TestEntries:
+    """A secret entry is one tone from its first key to its last: nothing in it tells one key from another."""
+
+    @pytest.mark.parametrize(
+        ("tone_ms", "gap_ms", "tail_ms"),
+        [(80, 60, 200), (100, 4500, 200), (60, 20, 200), (2500, 300, 200), (80, 60, 0)],
+        ids=["usual", "slow", "fast", "held", "cut by the end of the call"],
+    )
+    def test_an_entry_is_one_tone(self, tmp_path, tones, tone_ms, gap_ms, tail_ms):
+        digits = "5105105105"
+        keyed = tones(digits, tone_ms=tone_ms, gap_ms=gap_ms, lead_ms=300, tail_ms=tail_ms)
+        each = (tone_ms + gap_ms) / 1000
+        pressed = [(0.3 + each * n, 0.3 + each * n + tone_ms / 1000) for n in range(len(digits))]
+        recorder = record(keyed)
+        before = recorder.duration
+        recorder.mask(pressed)
+        caller = written(recorder, tmp_path)[:, 0]
+        assert len(caller) == round(before * 8000)
+        inside = caller[2400 : round(pressed[-1][1] * 8000)]
+        steady = inside[40 : len(inside) - 40]
+        assert np.array_equal(steady[20:], steady[:-20])  # 400 Hz and nothing else, without a break
+        assert np.abs(steady).max() > 1000
+        assert not caller[:2000].any()
+        assert not caller[round(pressed[-1][1] * 8000) + 480 :].any()
+
+    def test_another_number_of_the_same_rhythm_makes_the_same_recording(self, tmp_path, tones):
+        """Receivers time some keys a millisecond longer than others; the mask does not."""
+        sounds = set()
+        for digits in ("5105105105105100", "4242424242424242", "0000000000000000", "9876543210123456"):
+            keyed = PCMU.decode(PCMU.encode(tones(digits, lead_ms=300, tail_ms=300)))
+            recorder = record(keyed)
+            recorder.mask([(t.start_s, t.end_s) for t in dtmf.decode(keyed, 8000)])
+            sounds.add(written(recorder, tmp_path).tobytes())
+        assert len(sounds) == 1
+
+    def test_a_key_that_may_be_heard_parts_two_entries(self, tmp_path, tones):
+        keyed = tones("12#34", lead_ms=300, tail_ms=300)
+        when = [(t.start_s, t.end_s) for t in dtmf.decode(keyed, 8000)]
+        recorder = record(keyed)
+        recorder.mask(when[:2] + when[3:], published=when[2:3])
+        caller = written(recorder, tmp_path)[:, 0]
+        assert [t.digit for t in dtmf.decode(caller, 8000)] == ["#"]
+
+    def test_what_is_said_between_two_entries_stays(self, tmp_path, sine):
+        said = sine(10.0, 300)
+        recorder = record(said)
+        recorder.mask([(1.0, 1.1), (8.0, 8.1)])
+        caller = written(recorder, tmp_path)[:, 0]
+        assert np.array_equal(caller[9600:63000], said[9600:63000])
 
 
 class TestWriting:
