@@ -19,7 +19,7 @@ from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import MERCHANT_KEYS, Node, local_now
 from ivr_sim.openpay import TEST_CARDS
-from ivr_sim.prompts import Catalogue
+from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
 from ivr_sim.reports import Transcript
 
 PAYER = "1001"
@@ -37,8 +37,15 @@ AMOUNT = Decimal("200.00")
     type=click.Choice(sorted(FAULTS)),
     help="; ".join(f"{name}: {what}" for name, what in FAULTS.items()) + ".",
 )
+@click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    default=DEFAULT_LANGUAGE,
+    show_default=True,
+    help="What the IVR speaks.",
+)
 @data_option
-def demo(out: Path | None, fault: str | None, data: Path) -> None:
+def demo(out: Path | None, fault: str | None, language: str, data: Path) -> None:
     """Place one call that pays, and print it as it happens.
 
     A test caller registers and dials over SIP, keys by in-band tones, and pays a fresh payment key with
@@ -47,11 +54,13 @@ def demo(out: Path | None, fault: str | None, data: Path) -> None:
     """
     data = open_data_folder(data)
     out = open_data_folder(out or _fresh(data / f"demo-{local_now():%Y%m%d-%H%M%S}"))
-    sys.exit(run(lambda reactor: _demo(reactor, Terminal(), data, out, fault)))
+    sys.exit(run(lambda reactor: _demo(reactor, Terminal(), data, out, fault, language)))
 
 
-async def _demo(reactor: Any, console: Terminal, data: Path, out: Path, fault: str | None) -> int:
-    catalogue = Catalogue()
+async def _demo(
+    reactor: Any, console: Terminal, data: Path, out: Path, fault: str | None, language: str
+) -> int:
+    catalogue = Catalogue(language)
     journal = Journal(local_now)
     ended: list[CallEnded] = []
     recordings: list[str] = []
@@ -70,7 +79,7 @@ async def _demo(reactor: Any, console: Terminal, data: Path, out: Path, fault: s
         around = late(LATE_SECONDS) if fault == "authorizer_late" else None
         merchant = Merchant(reactor, Path(services), now=local_now, around=around)
         merchant.start()
-        node = Node(reactor, merchant, journal, data=data, out=out, accounts=(PAYER,))
+        node = Node(reactor, merchant, journal, data=data, out=out, accounts=(PAYER,), language=language)
         payer = None
         try:
             await node.start()

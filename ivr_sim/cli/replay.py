@@ -13,7 +13,7 @@ import click
 
 from ivr_sim.cli.running import Terminal, data_option, open_data_folder, run
 from ivr_sim.harness import CallVerdict, Replayer, find_labels
-from ivr_sim.node import local_now, open_library
+from ivr_sim.node import local_now
 
 
 @click.command()
@@ -56,9 +56,8 @@ def replay(paths: Sequence[Path], sip: bool, report: IO[str] | None, data: Path)
 async def _replay(
     reactor: Any, terminal: Terminal, labels: Sequence[Path], data: Path, sip: bool
 ) -> list[CallVerdict]:
-    library, voice = open_library(reactor, data)
+    replayer = Replayer(reactor, data=data, sip=sip)
     try:
-        replayer = Replayer(reactor, sounds=library, data=data, sip=sip)
         verdicts = []
         for label in labels:
             verdict = await replayer.replay(label)
@@ -66,7 +65,7 @@ async def _replay(
             verdicts.append(verdict)
         return verdicts
     finally:
-        await voice.stop()
+        await replayer.stop()
 
 
 def _show(terminal: Terminal, verdict: CallVerdict) -> None:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ivr_sim.errors import ConfigurationError
+from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue
 
 __all__ = ["SUFFIX", "Expected", "Given", "Label", "read_label"]
 
@@ -58,14 +59,23 @@ class Expected(_Model):
 
 
 class Label(_Model):
-    """A recorded call: its recording, the day it was made, what it is given, what is expected."""
+    """A recorded call: its recording, the day it was made, what it is given, what is expected.
+
+    language: what the line spoke; on it depends how long each prompt lasts.
+    """
 
     version: Literal["1"]
     number: str = "5000"
+    language: str = DEFAULT_LANGUAGE
     wav: str
     recorded_on: date
     given: Given
     expect: Expected
+
+    @field_validator("language")
+    @classmethod
+    def _has_texts(cls, language: str) -> str:
+        return Catalogue(language).language
 
 
 def read_label(path: Path) -> Label:

@@ -24,10 +24,10 @@ from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
 from ivr_sim.harness.label import SUFFIX, Given, Label, read_label
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal, Record
-from ivr_sim.legs import Sounds
 from ivr_sim.media import Samples
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import SHOP, Node, local_now
+from ivr_sim.node import SHOP, Node, local_now, open_library
+from ivr_sim.prompts import Library, PicoVoice
 
 __all__ = ["CallVerdict", "Replayer", "find_labels"]
 
@@ -87,17 +87,23 @@ def _label_of(wav: Path) -> Path:
 
 
 class Replayer:
-    """Replays labels one after the other.
+    """Replays labels, each in its own language.
 
-    sounds: the prompts. data: the data folder, for those that a SIP call renders. sip: place real calls
-    with the recording as the caller's voice, instead of virtual time.
+    data: the data folder, for prompts. sip: place real calls with the recording as the caller's voice,
+    instead of virtual time. ``stop`` ends the voices.
     """
 
-    def __init__(self, reactor: Any, *, sounds: Sounds, data: Path, sip: bool = False) -> None:
+    def __init__(self, reactor: Any, *, data: Path, sip: bool = False) -> None:
         self._reactor = reactor
-        self._sounds = sounds
         self._data = data
         self._sip = sip
+        self._spoken: dict[str, tuple[Library, PicoVoice]] = {}
+
+    async def stop(self) -> None:
+        """End the voices that the replays needed."""
+        while self._spoken:
+            _, (_, voice) = self._spoken.popitem()
+            await voice.stop()
 
     async def replay(self, path: Path) -> CallVerdict:
         """Replay one labelled call; what cannot be read or run is an ``error`` with its reason."""
@@ -137,7 +143,8 @@ class Replayer:
                     await self._call(merchant, journal, label, samples)
                 else:
                     shop = merchant.shop(SHOP, today=lambda: label.recorded_on)
-                    await Ivr(shop, self._sounds, journal).replayed(samples, name=name, to=label.number)
+                    ivr = Ivr(shop, self._prompts(label.language), journal)
+                    await ivr.replayed(samples, name=name, to=label.number)
                 return len(merchant.completed(label.given.order_id, label.given.amount))
             finally:
                 await merchant.stop()
@@ -145,7 +152,7 @@ class Replayer:
     async def _call(self, merchant: Merchant, journal: Journal, label: Label, samples: Samples) -> None:
         node = Node(
             self._reactor, merchant, journal, data=self._data, today=lambda: label.recorded_on,
-            accounts=(CALLER,),
+            accounts=(CALLER,), language=label.language,
         )  # fmt: skip
         phone = None
         try:
@@ -157,6 +164,12 @@ class Replayer:
             if phone is not None:
                 await phone.stop()
             await node.stop()
+
+    def _prompts(self, language: str) -> Library:
+        """The prompts of a language, read once."""
+        if language not in self._spoken:
+            self._spoken[language] = open_library(self._reactor, self._data, language)
+        return self._spoken[language][0]
 
 
 def _issue(merchant: Merchant, given: Given) -> None:

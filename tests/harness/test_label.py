@@ -34,10 +34,17 @@ def test_scalars_are_text_until_the_model_types_them(tmp_path):
     assert label.expect.entries == {"payment_key": "0123", "accept": ["3", "1"]}
 
 
+def test_a_line_speaks_spanish_unless_the_label_says_otherwise(tmp_path):
+    assert read_label(write(tmp_path, GOOD)).language == "es-MX"
+    assert read_label(write(tmp_path, GOOD + "language: en-US\n")).language == "en-US"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (("version: 1", "version: 2"), "version"),
+        (("version: 1", "version: 1\nlanguage: no"), "language"),
+        (("version: 1", "version: 1\nlanguage: fr-FR"), "known are en-US, es-MX"),
         (("outcome: approved", "result: approved"), "expect.outcome"),
         (("key: 123456", "key: 012345"), "given.key"),
         (("amount: 200.00", "amount: 200.001"), "given.amount"),

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
+from ivr_sim.call import phrase
 from ivr_sim.cli import cli
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness import CallVerdict, Replayer, find_labels, read_label
-from ivr_sim.node import open_library
 from ivr_sim.openpay import is_test_card
+from ivr_sim.prompts import LANGUAGES, Catalogue, Library
 
 CALLS = Path(__file__).parents[2] / "fixtures" / "calls"
 NAMES = sorted(p.name.removesuffix(".call.yaml") for p in CALLS.glob("*.call.yaml"))
@@ -24,15 +25,15 @@ NAMES = sorted(p.name.removesuffix(".call.yaml") for p in CALLS.glob("*.call.yam
 
 @pytest.fixture(scope="module")
 def replayed(on_reactor, tmp_path_factory):
-    """Replays labels on the running reactor, with one library for all."""
+    """Replays labels on the running reactor, with one replayer for all."""
     data = tmp_path_factory.mktemp("data")
-    library, voice = on_reactor(open_library, reactor, data)
+    replayer = Replayer(reactor, data=data)
 
     def replay(path: Path) -> CallVerdict:
-        return on_reactor(Replayer(reactor, sounds=library, data=data).replay, path)
+        return on_reactor(replayer.replay, path)
 
     yield replay
-    on_reactor(voice.stop)
+    on_reactor(replayer.stop)
 
 
 def test_there_are_recorded_calls():
@@ -53,6 +54,20 @@ def test_the_same_recording_tells_the_same_story_each_time(replayed):
     assert (first.entries, first.duration_s) == (second.entries, second.duration_s)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_label_says_what_the_line_speaks(replayed, tmp_path, language):
+    """The same tape, the same story, and each prompt as long as it is in that language."""
+    text = (CALLS / "rejected.call.yaml").read_text()
+    (tmp_path / "rejected.call.yaml").write_text(f"{text}language: {language}\n")
+    shutil.copy(CALLS / "rejected.wav", tmp_path)
+    verdict = replayed(tmp_path / "rejected.call.yaml")
+    assert (verdict.verdict, verdict.failure) == ("pass", None)
+    starts = {prompt.name: prompt.start_s for prompt in verdict.prompts}
+    sound = Library(Catalogue(language), cache=tmp_path).sound_now(phrase("rejected"))
+    pause = 0.24
+    assert starts["goodbye"] - starts["rejected"] == pytest.approx(len(sound) / 8000 + pause, abs=0.03)
+
+
 def test_labels_name_cards_that_there_are():
     cards = yaml.load((CALLS.parent / "cards.yaml").read_text(), Loader=yaml.BaseLoader)
     assert {read_label(CALLS / f"{name}.call.yaml").given.card for name in NAMES} <= set(cards)
@@ -65,11 +80,10 @@ def over_sip(on_reactor, tmp_path_factory):
     data = tmp_path_factory.mktemp("sip")
 
     async def place() -> dict[str, CallVerdict]:
-        library, voice = open_library(reactor, data)
-        replayer = Replayer(reactor, sounds=library, data=data, sip=True)
+        replayer = Replayer(reactor, data=data, sip=True)
         labels = [replayer.replay(CALLS / f"{name}.call.yaml") for name in NAMES]
         verdicts = await gatherResults([Deferred.fromCoroutine(label) for label in labels])
-        await voice.stop()
+        await replayer.stop()
         return dict(zip(NAMES, verdicts, strict=True))
 
     return on_reactor(place, seconds=115)
