@@ -23,6 +23,7 @@ __all__ = [
     "CallFailed",
     "CallJournal",
     "CallOffered",
+    "ChargeReconciled",
     "ChargeSent",
     "ChargeSettled",
     "EntryAccepted",
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 # The ways in which a key can come.
 KeyMethod = Literal["rfc4733", "info", "inband"]
 AuthorizerCause = Literal[
-    "ok", "refused", "dns", "connect", "tls", "timeout", "status", "not_json", "bad_fields"
+    "ok", "refused", "dns", "connect", "tls", "timeout", "status", "not_json", "bad_fields", "internal"
 ]
 
 
@@ -153,6 +154,21 @@ class ChargeSettled(Event):
     charge_id: str | None
     error_code: int | None
     ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargeReconciled(Event):
+    """A charge whose outcome was not known is settled after all, by Openpay's word: maybe after its call.
+
+    result: approved, declined, already_paid or failed (nothing was charged).
+    """
+
+    attempt: str
+    order_id: str
+    amount: Decimal
+    result: str
+    charge_id: str | None
+    error_code: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

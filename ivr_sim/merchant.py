@@ -6,10 +6,14 @@ of payment keys, and the stand-in on its own, each with a thread pool of its own
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import secrets
 import string
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +21,11 @@ from typing import Any
 
 from authorizer import KeyStore, create_app
 from ivr_sim import openpay
-from ivr_sim.clients import AuthorizerClient, OpenpayAcquirer, OpenpayClient
+from ivr_sim.clients import AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
 from ivr_sim.dialogue import Limits, Shop
+from ivr_sim.errors import ConfigurationError
+from ivr_sim.journal import Journal
+from ivr_sim.ledger import Ledger
 from ivr_sim.wsgi import WebServer
 
 __all__ = ["Merchant"]
@@ -31,9 +38,10 @@ Wsgi = Callable[..., Any]
 class Merchant:
     """A merchant whose services listen on loopback.
 
-    folder: where the two SQLite databases lie; now: the wall clock, aware of its zone; authorizer_port
-    and openpay_port: 0 for any free one; around: wraps the authorizer, for faults; seed: makes the bank's
-    authorisation numbers the same each time.
+    folder: where its databases lie and, made once and kept, its account at the stand-in and its
+    passwords; now: the wall clock, aware of its zone; authorizer_port and openpay_port: 0 for any free
+    one; around: wraps the authorizer, for faults; seed: makes the bank's authorisation numbers the same
+    each time. Raises ConfigurationError.
     """
 
     def __init__(
@@ -47,13 +55,14 @@ class Merchant:
         around: Callable[[Wsgi], Wsgi] | None = None,
         seed: str | None = None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._reactor = reactor
+        self._now = now
         self.user = "openpay"
-        self.password = secrets.token_urlsafe(12)
-        self.merchant_id = "m" + _letters(19)
-        self.private_key = "sk_" + _letters(32)
-        self.public_key = "pk_" + _letters(32)
+        account = _account(folder)
+        self.password = account["password"]
+        self.merchant_id = account["merchant_id"]
+        self.private_key = account["private_key"]
+        self.public_key = account["public_key"]
         self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
         self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
@@ -102,18 +111,64 @@ class Merchant:
             if charge.status == "completed" and charge.amount == amount
         ]
 
-    def shop(self, name: str, *, today: Callable[[], date], limits: Limits | None = None) -> Shop:
-        """The merchant's line as the dialogue knows it: clients of these two services."""
+    def cashier(self, ledger: Ledger, journal: Journal) -> Cashier:
+        """Who charges for this merchant at its stand-in, by a ledger."""
         client = OpenpayClient(self._reactor, f"{self.openpay.url}/v1", self.merchant_id, self.private_key)
+        return Cashier(
+            OpenpayAcquirer(client, self._reactor),
+            ledger,
+            self._reactor,
+            account=self.merchant_id,
+            journal=journal,
+            now=self._now,
+        )
+
+    def shop(
+        self, name: str, cashier: Cashier, *, today: Callable[[], date], limits: Limits | None = None
+    ) -> Shop:
+        """The merchant's line as the dialogue knows it: clients of these two services."""
         return Shop(
             name=name,
             keys=AuthorizerClient(self._reactor, self.authorizer_url, self.user, self.password),
-            acquirer=OpenpayAcquirer(client, self._reactor),
+            acquirer=cashier,
             today=today,
             new_attempt=lambda: secrets.token_hex(8),
             card_allowed=lambda number: number.is_one_of(TEST_NUMBERS),
             limits=limits or Limits(),
         )
+
+
+def _account(folder: Path) -> dict[str, str]:
+    """The merchant's account and passwords: made once, readable by their owner only."""
+    path = folder / "account.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            made = {
+                "password": secrets.token_urlsafe(12),
+                "merchant_id": "m" + _letters(19),
+                "private_key": "sk_" + _letters(32),
+                "public_key": "pk_" + _letters(32),
+            }
+            _write_once(path, json.dumps(made, indent=1) + "\n")
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {name: str(kept[name]) for name in ("password", "merchant_id", "private_key", "public_key")}
+    except OSError as error:
+        raise ConfigurationError(f"the folder {folder} cannot be used: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError):
+        raise ConfigurationError(f"{path} cannot be read as a merchant's account; move it away") from None
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a private file whole, unless somebody else does so first."""
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        os.unlink(part)
 
 
 def _letters(n: int) -> str:

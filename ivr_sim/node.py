@@ -1,6 +1,6 @@
 """The composition root: what runs in one process, started and stopped in order.
 
-merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange -> IVR line
+merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange -> ledger -> IVR line
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from zoneinfo import ZoneInfo
 
 import dtmf
 from ivr_sim.call import phrase
+from ivr_sim.clients import Cashier
 from ivr_sim.dialogue import Limits
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal
+from ivr_sim.ledger import Ledger
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.user_agent import UserAgent
 
-__all__ = ["MERCHANT_KEYS", "SHOP", "Node", "local_now", "local_today", "open_library"]
+__all__ = ["LEDGER", "MERCHANT_KEYS", "SHOP", "Node", "local_now", "local_today", "open_library"]
 
 MERCHANT_KEYS = "5000"
 SHOP = "Tienda Demo"
 LINE = "ivr"
+LEDGER = "ledger.sqlite3"
 DOMAIN = "ivr.test"
 ZONE = ZoneInfo("America/Mexico_City")
 
@@ -97,6 +100,9 @@ class Node:
         self.exchange = Exchange(
             reactor, host=host, port=sip_port, domain=DOMAIN, accounts=self.accounts, lines=[LINE]
         )
+        self._data = data
+        self._ledger: Ledger | None = None
+        self._cashier: Cashier | None = None
         self._line: UserAgent | None = None
         self._ivr: Ivr | None = None
 
@@ -107,7 +113,10 @@ class Node:
         """
         self.media.start()
         self.exchange.start()
-        shop = self._merchant.shop(self._name, today=self._today, limits=self._limits)
+        self._ledger = Ledger(f"sqlite:///{self._data / LEDGER}", now=local_now)
+        cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal)
+        await cashier.start()
+        shop = self._merchant.shop(self._name, cashier, today=self._today, limits=self._limits)
         ivr = self._ivr = Ivr(shop, self.library, self._journal, recordings=self._out)
         self._line = self.phone(LINE, on_call=ivr.offered)
         await self._line.start()
@@ -129,6 +138,10 @@ class Node:
             await self._line.stop()
         await self.exchange.stop()
         self.media.stop()
+        if self._cashier is not None:
+            await self._cashier.stop()
+        if self._ledger is not None:
+            self._ledger.close()
         await self._voice.stop()
 
     def phone(self, user: str, on_call: Callable[..., Any] | None = None) -> UserAgent:

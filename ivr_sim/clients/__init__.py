@@ -2,10 +2,12 @@
 
 from ivr_sim.clients.acquirer import OpenpayAcquirer
 from ivr_sim.clients.authorizer import AuthorizerClient
+from ivr_sim.clients.cashier import Cashier
 from ivr_sim.clients.openpay import OpenpayClient, OpenpayRefused, OpenpayUnreachable
 
 __all__ = [
     "AuthorizerClient",
+    "Cashier",
     "OpenpayAcquirer",
     "OpenpayClient",
     "OpenpayRefused",

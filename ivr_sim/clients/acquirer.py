@@ -24,7 +24,6 @@ from twisted.internet.task import deferLater
 from ivr_sim.cards import Card
 from ivr_sim.clients.openpay import OpenpayClient, OpenpayRefused, OpenpayUnreachable
 from ivr_sim.dialogue.services import (
-    Acquirer,
     AcquirerFailed,
     AlreadyPaid,
     Approved,
@@ -43,10 +42,12 @@ log = structlog.get_logger(__name__)
 LOOKS = 3
 BETWEEN_LOOKS = 15.0  # seconds: three looks take 30
 DECLINED = 3001  # a decline whose code is not told
+# What was paid, and what was made of it since: whoever asks late may find that.
+PAID = ("completed", "refunded", "chargeback_pending", "chargeback_accepted", "chargeback_adjustment")
 LISTED = 100  # charges of one order that are looked through
 
 
-class OpenpayAcquirer(Acquirer):
+class OpenpayAcquirer:
     """Charges cards at Openpay. clock: IReactorTime, for the looks; holder_name: no caller keys a name."""
 
     def __init__(self, client: OpenpayClient, clock: Any, *, holder_name: str = "PAGO TELEFONICO") -> None:
@@ -60,23 +61,34 @@ class OpenpayAcquirer(Acquirer):
         Takes up to 30 s and the time-outs of three requests more when Openpay does not answer. Raises
         AcquirerFailed only where nothing was charged for certain.
         """
-        start = self._clock.seconds()
-        return await _Try(self._client, self._clock, start, payable, attempt).run(card, self._holder_name)
+        return await self._try(payable.order_id, attempt).run(payable, card, self._holder_name)
+
+    async def find(self, order_id: str, attempt: str) -> Charged:
+        """What came of an attempt: asked three times over 30 s. Raises AcquirerFailed: never charged."""
+        return await self._try(order_id, attempt).reconcile()
+
+    async def glance(self, order_id: str, attempt: str) -> Approved | Declined | AlreadyPaid | None:
+        """What came of an attempt, asked once; None while that does not tell.
+
+        Raises OpenpayRefused, OpenpayUnreachable.
+        """
+        return (await self._try(order_id, attempt).look())[0]
+
+    def _try(self, order_id: str, attempt: str) -> _Try:
+        return _Try(self._client, self._clock, order_id, attempt)
 
 
 class _Try:
     """One try to charge."""
 
-    def __init__(
-        self, client: OpenpayClient, clock: Any, start: float, payable: Payable, attempt: str
-    ) -> None:
+    def __init__(self, client: OpenpayClient, clock: Any, order_id: str, attempt: str) -> None:
         self._client = client
         self._clock = clock
-        self._start = start
-        self._payable = payable
+        self._start = clock.seconds()
+        self._order_id = order_id
         self._attempt = attempt
 
-    async def run(self, card: Card, holder_name: str) -> Charged:
+    async def run(self, payable: Payable, card: Card, holder_name: str) -> Charged:
         try:
             token = await self._client.create_token(card, holder_name)
         except OpenpayUnreachable as failed:
@@ -86,31 +98,31 @@ class _Try:
         try:
             charge = await self._client.create_charge(
                 token.id,
-                self._payable.amount,
-                self._payable.description,
-                self._payable.order_id,
+                payable.amount,
+                payable.description,
+                self._order_id,
                 metadata={"attempt": self._attempt},
-                currency=self._payable.currency,
+                currency=payable.currency,
             )
         except OpenpayUnreachable as failed:
             if not failed.sent:
                 raise self._failed(failed.cause) from None
             log.warning("a charge went unanswered", cause=failed.cause, attempt=self._attempt)
-            return await self._reconcile()
+            return await self.reconcile()
         except OpenpayRefused as refused:
             if refused.error_code == 1006:
                 return await self._order_has_a_charge()
             if refused.http_status >= 500 or refused.http_status == 408:
                 log.warning("a charge has no result", status=refused.http_status, attempt=self._attempt)
-                return await self._reconcile()
+                return await self.reconcile()
             return self._refused(refused)
-        return self._settled(charge) or await self._reconcile()
+        return self._settled(charge) or await self.reconcile()
 
     def _settled(self, charge: Charge) -> Approved | Declined | None:
         """What a charge of ours has come to; None while it has not."""
-        if charge.status == "completed":
+        if charge.status in PAID:
             return Approved(charge_id=charge.id, authorization=charge.authorization or "", ms=self._ms())
-        if charge.status == "failed":
+        if charge.status in ("failed", "cancelled"):
             return Declined(error_code=charge.error_code or DECLINED, charge_id=charge.id, ms=self._ms())
         return None
 
@@ -122,46 +134,45 @@ class _Try:
 
     async def _order_has_a_charge(self) -> Approved | AlreadyPaid:
         try:
-            charges = await self._look()
+            found, _ = await self.look()
         except (OpenpayRefused, OpenpayUnreachable):
             return AlreadyPaid(ms=self._ms())
-        for charge in charges:
-            if self._is_ours(charge) and isinstance(approved := self._settled(charge), Approved):
-                return approved
-        return self._paid_by_another(charges) or AlreadyPaid(ms=self._ms())
+        return found if isinstance(found, Approved | AlreadyPaid) else AlreadyPaid(ms=self._ms())
 
-    async def _reconcile(self) -> Charged:
+    async def reconcile(self) -> Charged:
         """Ask until Openpay tells what came of this try, three times over 30 s at most."""
         seen_nothing = 0
         for look in range(LOOKS):
             if look:
                 await deferLater(self._clock, BETWEEN_LOOKS)
             try:
-                charges = await self._look()
+                found, standing = await self.look()
             except (OpenpayRefused, OpenpayUnreachable):
                 continue
-            ours = [charge for charge in charges if self._is_ours(charge)]
-            for charge in ours:
-                if (settled := self._settled(charge)) is not None:
-                    return settled
-            # While another charge of the order stands, ours cannot: there is one at most.
-            if not ours and (paid := self._paid_by_another(charges)) is not None:
-                return paid
-            seen_nothing += not ours
+            if found is not None:
+                return found
+            seen_nothing += not standing
         if seen_nothing == LOOKS:
             raise self._failed("the charge never reached it")
-        log.error("a charge is unresolved", attempt=self._attempt, order_id=self._payable.order_id)
+        log.error("a charge is unresolved", attempt=self._attempt, order_id=self._order_id)
         return Unknown(ms=self._ms())
 
-    async def _look(self) -> list[Charge]:
-        return await self._client.list_charges(order_id=self._payable.order_id, limit=LISTED)
+    async def look(self) -> tuple[Approved | Declined | AlreadyPaid | None, bool]:
+        """What Openpay has made of this try, if anything final; and whether it knows of it at all."""
+        charges = await self._client.list_charges(order_id=self._order_id, limit=LISTED)
+        ours = [charge for charge in charges if self._is_ours(charge)]
+        for charge in ours:
+            if (settled := self._settled(charge)) is not None:
+                return settled, True
+        # While another charge of the order stands, ours cannot: there is one at most.
+        return None if ours else self._paid_by_another(charges), bool(ours)
 
     def _is_ours(self, charge: Charge) -> bool:
         return (charge.metadata or {}).get("attempt") == self._attempt
 
     def _paid_by_another(self, charges: list[Charge]) -> AlreadyPaid | None:
         for charge in charges:
-            if charge.status == "completed" and charge.order_id == self._payable.order_id:
+            if charge.status in PAID and charge.order_id == self._order_id:
                 return AlreadyPaid(charge_id=charge.id, ms=self._ms())
         return None
 

@@ -19,10 +19,13 @@ from ivr_sim.journal import EntryAccepted, EntryRefused
 __all__ = [
     "Question",
     "Refused",
+    "accept",
     "ask",
+    "ask_entry",
     "card_number",
     "choice",
     "expiry",
+    "may_begin_a_card",
     "payment_key",
     "security_code",
 ]
@@ -59,7 +62,20 @@ class Question(Generic[T]):
 
 
 async def ask(call: Call, question: Question[T], *, tries: int) -> T:
-    """Ask until the entry is valid, ``tries`` times at the most.
+    """Ask until the entry is valid, and write it to the journal; see ``ask_entry``."""
+    value, entry = await ask_entry(call, question, tries=tries)
+    accept(call, question, entry, shown=not question.secret)
+    return value
+
+
+def accept(call: Call, question: Question[T], entry: Entry, *, shown: bool) -> None:
+    """Write a valid entry to the journal: what was keyed, if it is shown, or only how much."""
+    value = entry.publish() if shown else None
+    call.journal.emit(EntryAccepted(field=question.field, length=len(entry.typed), value=value))
+
+
+async def ask_entry(call: Call, question: Question[T], *, tries: int) -> tuple[T, Entry]:
+    """Ask until the entry is valid, ``tries`` times at the most; its value, and the entry still secret.
 
     Raises Over (no_input, the cause names the field) after the last wrong entry; CallerHungUp.
     """
@@ -81,14 +97,7 @@ async def ask(call: Call, question: Question[T], *, tries: int) -> T:
             call.flush()
             lead = (phrase(question.wrong, reason=wrong.reason),)
             continue
-        call.journal.emit(
-            EntryAccepted(
-                field=question.field,
-                length=len(entry.typed),
-                value=None if question.secret else entry.publish(),
-            )
-        )
-        return value
+        return value, entry
     raise Over(Outcome.NO_INPUT, question.field, phrase("too_many_tries"), phrase("goodbye"))
 
 
@@ -98,6 +107,15 @@ def _judge(question: Question[T], entry: Entry) -> T:
     if not entry.typed:
         raise Refused("empty")
     return question.check(entry.typed)
+
+
+def may_begin_a_card(digits: str) -> bool:
+    """Whether these may be the first digits of a payment card.
+
+    The first digit tells the industry: 3 to 6 are cards one pays with, 2 Mastercard's second series
+    (ISO/IEC 7812-1, section 4.2).
+    """
+    return digits[:1] in set("23456")
 
 
 def payment_key(shop: Shop) -> Question[str]:

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import count
+from typing import Literal
 
 import structlog
 
 from ivr_sim.call import Call, CallerHungUp, CallTooLong, CannotSay, Phrase, phrase
 from ivr_sim.cards import Card
-from ivr_sim.dialogue.entry import ask, card_number, choice, expiry, payment_key, security_code
+from ivr_sim.dialogue.entry import (
+    accept,
+    ask,
+    ask_entry,
+    card_number,
+    choice,
+    expiry,
+    may_begin_a_card,
+    payment_key,
+    security_code,
+)
 from ivr_sim.dialogue.services import (
     AcquirerFailed,
     AlreadyPaid,
@@ -23,6 +34,7 @@ from ivr_sim.dialogue.services import (
     Charged,
     Declined,
     Payable,
+    Refusal,
     Unknown,
 )
 from ivr_sim.dialogue.shop import Ending, Outcome, Over, Shop
@@ -80,24 +92,65 @@ async def _say_too_long(call: Call) -> None:
 async def _find_payable(call: Call, shop: Shop) -> Payable:
     """Steps 1 to 3: ask for the payment key and look it up, as often as the limits allow."""
     for keys in count(1):
-        key = await ask(call, payment_key(shop), tries=shop.limits.tries)
-        try:
-            answer = await shop.keys.look_up(key)
-        except AuthorizerFailed as failed:
-            call.journal.emit(AuthorizerReplied(cause=failed.cause, status=failed.status, ms=failed.ms))
-            raise Over(
-                Outcome.AUTHORIZER_FAILED, failed.cause, phrase("authorizer_failed"), phrase("goodbye")
-            ) from failed
+        answer = await _look_up(call, shop)
         if isinstance(answer, Payable):
-            call.journal.emit(AuthorizerReplied(cause="ok", status=answer.status, ms=answer.ms))
+            await _check_earlier(shop, answer)
             return answer
-        call.journal.emit(AuthorizerReplied(cause="refused", status=answer.status, ms=answer.ms))
         call.flush()
         said = phrase("key_refused", description=answer.description)
         if keys == shop.limits.payment_keys:
             raise Over(Outcome.KEY_REFUSED, f"code_{answer.code}", said, phrase("goodbye"))
         await call.say(said)
     raise AssertionError("endless")
+
+
+async def _look_up(call: Call, shop: Shop) -> Payable | Refusal:
+    """Ask for one payment key, and the merchant about it.
+
+    A caller may key a card where the key was asked for. So what could begin a card's number is shown only
+    once the merchant knows it for a payment key.
+    """
+    question = payment_key(shop)
+    key, entry = await ask_entry(call, question, tries=shop.limits.tries)
+    doubtful = may_begin_a_card(key)
+    if not doubtful:
+        accept(call, question, entry, shown=True)
+    answer: Payable | Refusal | None = None
+    try:
+        answer = await shop.keys.look_up(key)
+    except AuthorizerFailed as failed:
+        replied = AuthorizerReplied(cause=failed.cause, status=failed.status, ms=failed.ms)
+    except Exception as broken:
+        log.error("the look-up broke", error=type(broken).__name__, at=place(broken))
+        replied = AuthorizerReplied(cause="internal", status=None, ms=0)
+    else:
+        cause: Literal["ok", "refused"] = "ok" if isinstance(answer, Payable) else "refused"
+        replied = AuthorizerReplied(cause=cause, status=answer.status, ms=answer.ms)
+    if doubtful:
+        accept(call, question, entry, shown=isinstance(answer, Payable))
+    call.journal.emit(replied)
+    if answer is None:
+        raise Over(
+            Outcome.AUTHORIZER_FAILED, replied.cause, phrase("authorizer_failed"), phrase("goodbye")
+        ) from None
+    return answer
+
+
+async def _check_earlier(shop: Shop, payable: Payable) -> None:
+    """An order that was charged before, or may have been, is not charged again."""
+    try:
+        earlier = await shop.acquirer.earlier(payable)
+    except AcquirerFailed as failed:
+        raise _openpay_failed(failed.cause) from failed
+    match earlier:
+        case AlreadyPaid():
+            raise Over(Outcome.KEY_REFUSED, "already_paid", phrase("already_paid"), phrase("goodbye"))
+        case Unknown():
+            raise Over(Outcome.UNKNOWN, "earlier_charge", phrase("unknown_outcome"), phrase("goodbye"))
+
+
+def _openpay_failed(cause: str) -> Over:
+    return Over(Outcome.OPENPAY_FAILED, cause, phrase("openpay_failed"), phrase("goodbye"))
 
 
 async def _confirm_amount(call: Call, shop: Shop, payable: Payable) -> None:
@@ -131,16 +184,14 @@ async def _charge(call: Call, shop: Shop, payable: Payable, card: Card) -> tuple
     attempt = shop.new_attempt()
     call.journal.emit(ChargeSent(attempt=attempt, order_id=payable.order_id, amount=payable.amount))
     try:
-        result = await shop.acquirer.charge(payable, card, attempt=attempt)
+        result = await shop.acquirer.charge(payable, card, attempt=attempt, call=call.journal.call)
     except AcquirerFailed as failed:
         call.journal.emit(
             ChargeSettled(
                 attempt=attempt, result="failed", charge_id=None, error_code=failed.error_code, ms=failed.ms
             )
         )
-        raise Over(
-            Outcome.OPENPAY_FAILED, failed.cause, phrase("openpay_failed"), phrase("goodbye")
-        ) from failed
+        raise _openpay_failed(failed.cause) from failed
     except Exception as broken:
         # Nobody foresaw this, so nobody knows what was charged: the caller must not pay again blindly.
         log.error("charging broke", attempt=attempt, error=type(broken).__name__, at=place(broken))

@@ -129,11 +129,19 @@ Charged = Approved | Declined | AlreadyPaid | Unknown
 
 
 class Acquirer(Protocol):
-    """Who charges cards."""
+    """Who charges cards, and remembers every charge that was sent."""
 
-    async def charge(self, payable: Payable, card: Card, *, attempt: str) -> Charged:
-        """Charge a payable to a card, once. ``attempt`` names this try in ``metadata.attempt``.
+    async def earlier(self, payable: Payable) -> AlreadyPaid | Unknown | None:
+        """What became of earlier charges of this order: paid, not known yet, or None: it may be charged.
 
+        Raises AcquirerFailed when that cannot be told.
+        """
+        ...
+
+    async def charge(self, payable: Payable, card: Card, *, attempt: str, call: str) -> Charged:
+        """Charge a payable to a card, once.
+
+        ``attempt`` names this try in ``metadata.attempt``, ``call`` is the call's name in the journal.
         Raises AcquirerFailed only where nothing was charged for certain.
         """
         ...

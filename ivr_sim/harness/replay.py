@@ -24,6 +24,7 @@ from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
 from ivr_sim.harness.label import SUFFIX, Given, Label, read_label
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal, Record
+from ivr_sim.ledger import Ledger
 from ivr_sim.media import Samples
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import SHOP, Node, local_now, open_library
@@ -142,12 +143,24 @@ class Replayer:
                 if self._sip:
                     await self._call(merchant, journal, label, samples)
                 else:
-                    shop = merchant.shop(SHOP, today=lambda: label.recorded_on)
-                    ivr = Ivr(shop, self._prompts(label.language), journal)
-                    await ivr.replayed(samples, name=name, to=label.number)
+                    await self._converse(merchant, journal, label, samples, name)
                 return len(merchant.completed(label.given.order_id, label.given.amount))
             finally:
                 await merchant.stop()
+
+    async def _converse(
+        self, merchant: Merchant, journal: Journal, label: Label, samples: Samples, name: str
+    ) -> None:
+        ledger = Ledger("sqlite://", now=local_now)
+        cashier = merchant.cashier(ledger, journal)
+        try:
+            await cashier.start()
+            shop = merchant.shop(SHOP, cashier, today=lambda: label.recorded_on)
+            ivr = Ivr(shop, self._prompts(label.language), journal)
+            await ivr.replayed(samples, name=name, to=label.number)
+        finally:
+            await cashier.stop()
+            ledger.close()
 
     async def _call(self, merchant: Merchant, journal: Journal, label: Label, samples: Samples) -> None:
         node = Node(

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from ivr_sim.call import Phrase
 from ivr_sim.cards import Card
 from ivr_sim.dialogue import Ending, Limits, Shop, take_payment
-from ivr_sim.dialogue.services import Approved, Charged, Payable, Refusal
+from ivr_sim.dialogue.services import AlreadyPaid, Approved, Charged, Payable, Refusal, Unknown
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import PromptEnded, PromptStarted, Record
 from ivr_sim.legs import LegCall
@@ -63,7 +63,7 @@ class Keys:
 
 @dataclass
 class Acquirer:
-    """Charges with the given results, one after the other."""
+    """Charges with the given results, one after the other; ``before``: what ``earlier`` says."""
 
     results: list[Charged | Exception] = field(
         default_factory=lambda: [Approved(charge_id="trx1", authorization="801585")]
@@ -71,8 +71,14 @@ class Acquirer:
     attempts: list[str] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
     pending: Deferred[None] | None = None
+    before: AlreadyPaid | Unknown | Exception | None = None
 
-    async def charge(self, payable: Payable, card: Card, *, attempt: str) -> Charged:
+    async def earlier(self, payable: Payable) -> AlreadyPaid | Unknown | None:
+        if isinstance(self.before, Exception):
+            raise self.before
+        return self.before
+
+    async def charge(self, payable: Payable, card: Card, *, attempt: str, call: str) -> Charged:
         self.attempts.append(attempt)
         self.cards.append(card)
         if self.pending is not None:
