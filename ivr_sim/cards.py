@@ -1,8 +1,8 @@
 """Cards as a caller keys them: types that mask themselves, brands, Luhn, expiry, security code.
 
 ``CardNumber`` and ``SecurityCode`` give their digits to ``reveal()`` only, and that is called in one
-place: the request to Openpay. Nothing else that they can be turned into (str, repr, format, JSON,
-pickle) holds a digit that could be put together again.
+place: the request to Openpay. Nothing else that they can be turned into (str, repr, format, JSON, a copy,
+a pickle, a hash) holds a digit that could be put together again.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Brand:
 # Prefixes as (first, last) of an inclusive range of equal length; the first match wins.
 BRANDS = (
     Brand("american_express", ((34, 34), (37, 37)), (15,), 15, cvv=4),
-    Brand("carnet", ((286900, 286900), (502275, 502275), (506199, 506499), (627535, 627535),
-                     (636318, 636318), (636379, 636379), (639388, 639388), (639484, 639484),
-                     (639559, 639559)), (16,), 16),
+    Brand("carnet", ((286900, 286900), (502275, 502275), (506199, 506499), (588772, 588772),
+                     (60462203, 60462204), (606333, 606333), (627535, 627535), (636318, 636318),
+                     (636379, 636379), (639388, 639388), (639484, 639484), (639559, 639559)), (16,), 16),
     Brand("visa", ((4, 4),), (16,), 16),
     Brand("mastercard", ((51, 55), (2221, 2720)), (16,), 16),
 )  # fmt: skip
@@ -129,12 +129,15 @@ class SecurityCode(Typed):
     __str__ = __repr__
 
 
-@dataclass(frozen=True)
-class Expiry:
-    """The last month in which a card is valid."""
+class Expiry(Typed):
+    """The last month in which a card is valid: four digits, MMYY, and the year (2000 to 2099) and month."""
 
-    year: int
-    month: int
+    __slots__ = ("month", "year")
+
+    def __init__(self, year: int, month: int) -> None:
+        self.year = year
+        self.month = month
+        super().__init__(f"{month:02}{year % 100:02}")
 
     @classmethod
     def keyed(cls, digits: str, today: date) -> Expiry:
@@ -156,9 +159,9 @@ class Expiry:
     __str__ = __repr__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Card:
-    """All that one charge needs of a card."""
+    """All that one charge needs of a card. It is dropped, and its security code with it, after the charge."""
 
     number: CardNumber
     expiry: Expiry
