@@ -99,7 +99,9 @@ class Ivr:
         try:
             leg.answer()
         except Exception as error:
-            log.exception("the call could not be answered", call=name)
+            log.error(
+                "the call could not be answered", call=name, error=type(error).__name__, at=place(error)
+            )
             session.hang_up()
             call.journal.emit(CallFailed(status=500, reason=f"{type(error).__name__}: not answered"))
             return None

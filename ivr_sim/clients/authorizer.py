@@ -114,7 +114,7 @@ def _answer(key: str, read: object, ms: int) -> Payable | Refusal:
         said = read.get("description")
         if said is not None and not isinstance(said, str):
             raise _BadField("description is not a string")
-        return Refusal(code=code, description=_UNWRITABLE.sub("", said or ""), ms=ms)
+        return Refusal(code=code, description=_without(key, _UNWRITABLE.sub("", said or "")), ms=ms)
     return Payable(
         key=key,
         amount=_amount(read),
@@ -122,6 +122,11 @@ def _answer(key: str, read: object, ms: int) -> Payable | Refusal:
         description=_text(read, "description", MAX_DESCRIPTION),
         ms=ms,
     )
+
+
+def _without(key: str, said: str) -> str:
+    """A refusal that does not repeat the key: a caller may have keyed a card where the key was asked for."""
+    return re.sub(r"[\s.,-]*".join(key), "", said)
 
 
 def _amount(read: dict[str, object]) -> Decimal:

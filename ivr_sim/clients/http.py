@@ -106,7 +106,8 @@ class Body:
     def startProducing(self, consumer: Any) -> Deferred[None]:  # noqa: N802
         """Write it; called by the HTTP connection."""
         self.sent = True
-        consumer.write(self.__content)
+        content, self.__content = self.__content, b""  # it is sent once; then nobody keeps it
+        consumer.write(content)
         return succeed(None)
 
     def pauseProducing(self) -> None:  # noqa: N802

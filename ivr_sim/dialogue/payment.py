@@ -48,12 +48,11 @@ log = structlog.get_logger(__name__)
 
 async def take_payment(call: Call, shop: Shop) -> Ending:
     """Hold the conversation and end the call. Returns how it ended; raises nothing on purpose."""
+    farewell: tuple[Phrase, ...] = ()
     try:
         ending = await _pay(call, shop)
     except Over as over:
-        ending = over.ending
-        with suppress(CallerHungUp, CallTooLong, CannotSay):
-            await call.say(*over.farewell, interruptible=False)
+        ending, farewell = over.ending, over.farewell
     except CallTooLong:
         ending = Ending(Outcome.NO_INPUT, "time_limit")
         await _say_too_long(call)
@@ -61,6 +60,9 @@ async def take_payment(call: Call, shop: Shop) -> Ending:
         ending = Ending(Outcome.ABANDONED, "hung_up")
     except CannotSay:
         ending = Ending(Outcome.ABANDONED, "no_voice")
+    # Said only now: as long as an exception is handled, it holds all that it came through, the card too.
+    with suppress(CallerHungUp, CallTooLong, CannotSay):
+        await call.say(*farewell, interruptible=False)
     await call.hang_up()
     return ending
 

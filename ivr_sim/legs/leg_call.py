@@ -72,6 +72,7 @@ class LegCall:
         self._swallow = ""
         self._swallow_until = 0.0
         self._deaf = False
+        self._run_pause = 0.0
         self._listens_from = 0.0
         self._collector: Collector | None = None
         self._entry: Entry | None = None
@@ -138,10 +139,11 @@ class LegCall:
                 self._swallow, self._swallow_until = terminator, self.now + digit_timeout
         return entry
 
-    def flush(self) -> None:
-        """Forget what was typed ahead, and all that is typed until the next prompt starts."""
+    def flush(self, *, pause: float = 0.0) -> None:
+        """Forget what was typed ahead, and the run of keys that goes on; see ``ivr_sim.call.Call``."""
         self._typed.clear()
         self._deaf = True
+        self._run_pause = pause
 
     async def hang_up(self) -> None:
         """End the call from our side."""
@@ -151,6 +153,7 @@ class LegCall:
                 await self._wait()
         if self.gone is None:
             self.gone = "ivr"
+            self._typed.clear()
             self.on_hang_up()
             self._stir()
 
@@ -218,6 +221,9 @@ class LegCall:
         if down is None:
             self._presses.append(key.press)
         key.press.end = start + duration_ms / 1000
+        if method == "inband":
+            # Measured more finely, each key's tone is a little early and short in its own way.
+            start, duration_ms = round(start, 2), round(duration_ms, -1)
         self._journal.emit(
             KeyPressed(
                 method=method,
@@ -231,6 +237,8 @@ class LegCall:
         if counts:
             self._typed.append(key)
             self._take_typed()
+        elif start < self._listens_from:
+            self._listens_from = max(self._listens_from, key.press.end + self._run_pause)
 
     def hung_up(self, by: Literal["caller", "ivr"] = "caller") -> None:
         """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""
@@ -311,7 +319,8 @@ class LegCall:
     def _prompt_starts(self) -> None:
         if self._deaf:
             self._deaf = False
-            self._listens_from = self.now
+            ended = max((press.end or 0.0 for press in self._presses), default=0.0)
+            self._listens_from = max(self.now, ended + self._run_pause)
 
     def _restart_timer(self) -> None:
         assert self._collector is not None

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ivr_sim.errors import LocalProtocolError, RemoteProtocolError
 
@@ -51,7 +51,7 @@ class Packet:
     sequence: int
     timestamp: int
     ssrc: int
-    payload: bytes = b""
+    payload: bytes = field(default=b"", repr=False)  # that of a telephone-event is a key
     marker: bool = False
     csrcs: tuple[int, ...] = ()
     extension: tuple[int, bytes] | None = None

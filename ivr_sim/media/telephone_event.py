@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media.rtp import BadPacket, timestamp_delta
@@ -48,7 +48,7 @@ _PAYLOAD = struct.Struct("!BBH")
 class EventStarted:
     """A key went down; timestamp: the RTP time of its onset."""
 
-    digit: str
+    digit: str = field(repr=False)
     ssrc: int
     timestamp: int
 
@@ -57,7 +57,7 @@ class EventStarted:
 class EventEnded:
     """The key that was down went up, after ``duration_ms``; level_dbm0: 0 to -63 per RFC 4733."""
 
-    digit: str
+    digit: str = field(repr=False)
     ssrc: int
     timestamp: int
     duration_ms: int
@@ -71,7 +71,7 @@ def event_payload(event: int, duration: int, *, end: bool = False, volume: int =
 
 @dataclass(slots=True)
 class _Open:
-    digit: str
+    digit: str = field(repr=False)
     ssrc: int
     timestamp: int  # of the first segment
     segment: int  # timestamp of the present segment

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from twisted.internet.defer import Deferred
 
-from ivr_sim.errors import ConfigurationError
+from ivr_sim.errors import ConfigurationError, place
 from ivr_sim.sip.call_table import CallTable
 from ivr_sim.sip.digest import DigestGate
 from ivr_sim.sip.exchange_event import (
@@ -59,7 +59,7 @@ class Exchange:
 
     accounts: user to password; lines: those of the accounts that are IVR lines. Off loopback, or with
     ``require_auth_for_invite``, whatever begins a call needs digest credentials too (407). domain is the
-    realm as well. ``on_event(event)`` hears what happens; ``trace`` sees every datagram, bodies included.
+    realm as well. ``on_event(event)`` hears what happens; ``trace`` is ``UdpEndpoint``'s.
     """
 
     def __init__(
@@ -328,8 +328,13 @@ class Exchange:
             return
         try:
             self._on_event(event)
-        except Exception:
-            log.exception("a watcher of the exchange failed", event_name=type(event).__name__)
+        except Exception as error:
+            log.error(
+                "a watcher of the exchange failed",
+                event_name=type(event).__name__,
+                error=type(error).__name__,
+                at=place(error),
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media.telephone_event import KEYS
 
-__all__ = ["CONTENT_TYPES", "InfoKey", "read_key", "write_key"]
+__all__ = ["CONTENT_TYPES", "InfoKey", "masked", "read_key", "write_key"]
 
 CONTENT_TYPES = ("application/dtmf-relay", "application/dtmf")
 DEFAULT_MS = 160
@@ -20,6 +20,9 @@ MAX_MS = 10_000
 
 _SIGNAL = re.compile(r"^[ \t]*signal[ \t]*=[ \t]*([^\s]{1,2})[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _DURATION = re.compile(r"^[ \t]*duration[ \t]*=[ \t]*([0-9]{1,6})[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_SDP = re.compile(
+    rb"^(?:content-type|c)[ \t]*:[ \t]*application/sdp[ \t]*(?:;|\r?$)", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,17 @@ def write_key(digit: str, duration_ms: int) -> tuple[str, bytes]:
     if len(digit) != 1 or digit not in KEYS:
         raise LocalProtocolError("a key is one of 0-9, *, #, A-D")
     return CONTENT_TYPES[0], f"Signal={digit}\r\nDuration={duration_ms}\r\n".encode("ascii")
+
+
+def masked(datagram: bytes) -> bytes:
+    """A datagram as it may be written down: every body but a session description as so many ``x``.
+
+    Telephones have more types for keys than we read, so what is no description may be one. Of what has no
+    end of headers, the first line alone is shown.
+    """
+    head, blank, body = datagram.partition(b"\r\n\r\n")
+    if not blank:
+        head, blank, body = datagram.partition(b"\r\n")
+    elif _SDP.search(head):
+        return datagram
+    return head + blank + b"x" * len(body)

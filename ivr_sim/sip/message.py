@@ -120,7 +120,7 @@ class Request(_Message):
     method: str
     uri: str
     headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # that of an INFO is a key
 
     @property
     def start_line(self) -> str:
@@ -138,7 +138,7 @@ class Response(_Message):
     status: int
     reason: str
     headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def start_line(self) -> str:

@@ -290,7 +290,8 @@ class Phone(BasePhone):
 
     def _callback_failed(self, failure: Failure, call: Call) -> None:
         """Whoever attended the call has failed: it must not ring or stay open for ever."""
-        log.error("the callback of a call failed", call=call.call_id, exc_info=failure.value)
+        # With its message, which is its programmer's, but never with variables: they may hold keys.
+        log.error("the callback of a call failed", call=call.call_id, exception=failure.getTraceback())
         self.cross(call.session.hang_up)
 
     def _took(self, call: Call) -> Call:

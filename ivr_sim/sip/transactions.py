@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from ivr_sim.errors import place
 from ivr_sim.sip.identifiers import new_branch, new_call_id, new_tag
 from ivr_sim.sip.message import BadMessage, Message, Request, Response, response_to
 from ivr_sim.sip.transaction import (
@@ -313,8 +314,14 @@ class TransactionLayer:
                 self._on_request(server, request, server.source)
         except BadMessage as error:
             server.reply(error.status, error.reason)
-        except Exception:
-            log.exception("a SIP request could not be handled", method=request.method)
+        except Exception as error:
+            # Not its message, nor a variable: the body of an INFO is a key.
+            log.error(
+                "a SIP request could not be handled",
+                method=request.method,
+                error=type(error).__name__,
+                at=place(error),
+            )
             server.reply(500)
 
     def _receive(self, message: Message, source: Address) -> None:

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
-from ivr_sim.errors import ConfigurationError, LocalProtocolError
+from ivr_sim.errors import ConfigurationError, LocalProtocolError, place
+from ivr_sim.sip import info
 from ivr_sim.sip.message import BadMessage, Message, bad_request_reply, parse
 
 __all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint"]
@@ -44,7 +45,8 @@ class UdpEndpoint(DatagramProtocol):
 
     host, port: where to listen, port 0 for any free one. ``on_message(message, source)`` gets what could
     be parsed; a request that could not is refused here, and ``on_bad(error, source)`` hears of it.
-    ``trace(direction, data, peer)`` sees every datagram, direction being "received" or "sent".
+    ``trace(direction, data, peer)`` sees every datagram, direction being "received" or "sent"; of bodies it
+    sees session descriptions only, since others may be keys.
     """
 
     noisy = False
@@ -116,7 +118,7 @@ class UdpEndpoint(DatagramProtocol):
         if self._listening is None or self.transport is None:
             return  # closed: a timer that still had something to say
         if self._trace is not None:
-            self._trace("sent", data, peer)
+            self._trace("sent", info.masked(data), peer)
         try:
             self.transport.write(data, peer)
         except OSError as error:
@@ -126,12 +128,17 @@ class UdpEndpoint(DatagramProtocol):
         """Parse one datagram and hand it on; whatever it does to us, the next one finds us listening."""
         try:
             self._receive(datagram, addr)
-        except Exception:
-            log.exception("a SIP message could not be handled", source=f"{addr[0]}:{addr[1]}")
+        except Exception as error:
+            log.error(
+                "a SIP message could not be handled",
+                source=f"{addr[0]}:{addr[1]}",
+                error=type(error).__name__,
+                at=place(error),
+            )
 
     def _receive(self, data: bytes, source: Address) -> None:
         if self._trace is not None:
-            self._trace("received", data, source)
+            self._trace("received", info.masked(data), source)
         try:
             message = parse(data)
         except BadMessage as error:

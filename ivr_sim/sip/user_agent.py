@@ -10,7 +10,7 @@ import structlog
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from ivr_sim import __version__
-from ivr_sim.errors import LocalProtocolError
+from ivr_sim.errors import LocalProtocolError, place
 from ivr_sim.media import MediaEngine, NoPortFree, StreamListener
 from ivr_sim.sip.callee import CalleeSession
 from ivr_sim.sip.caller import CallerSession
@@ -268,8 +268,13 @@ class UserAgent:
         session.ring()
         try:
             self.on_call(session)
-        except Exception:
-            log.exception("the application failed on a new call", call=session.call_id)
+        except Exception as error:
+            log.error(
+                "the application failed on a new call",
+                call=session.call_id,
+                error=type(error).__name__,
+                at=place(error),
+            )
             if session.state is SessionState.RINGING:
                 session.reject(500)
             else:

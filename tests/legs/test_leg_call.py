@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from twisted.internet.defer import Deferred
 from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, phrase
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import KeyPressed, PromptEnded, PromptStarted
+from ivr_sim.legs.collector import Key
 
 ASK, MORE = phrase("ask_key"), phrase("welcome")
 
@@ -404,6 +406,44 @@ def test_levels_do_not_tell_keys_apart(line, journal):
     line.up("1", level=-20.2)
     line.up("1", level=-19.0)
     assert [e.level_dbm0 for e in journal.of(KeyPressed)][-2:] == [-20, -20]
+
+
+def test_onsets_and_lengths_of_tones_do_not_tell_keys_apart(line, journal):
+    """The receiver measures each key's tones a little off in its own way; telephone-events are as sent."""
+    for n, (start, ms) in enumerate([(0.9996, 99), (2.0004, 101), (2.998, 100), (4.003, 104)]):
+        line.call.key_up(str(n), "inband", start, ms, -12.0)
+    line.call.key_up("5", "rfc4733", 5.0125, 93, None)
+    told = [(e.start, e.duration_ms) for e in journal.of(KeyPressed)]
+    assert told == [(1.0, 100), (2.0, 100), (3.0, 100), (4.0, 100), (pytest.approx(5.0125, abs=5e-4), 93)]
+
+
+@pytest.mark.parametrize("by", ["caller", "ivr"])
+def test_what_was_typed_ahead_does_not_outlive_the_call(line, by):
+    for n, digit in enumerate("4111"):
+        line.call.key_up(digit, "rfc4733", 77_001.5 + n, 100, None)
+
+    def kept() -> list[Key]:
+        return [k for k in gc.get_objects() if isinstance(k, Key) and k.press.start > 77_000]
+
+    assert len(kept()) == 4
+    if by == "caller":
+        line.call.hung_up()
+    else:
+        line.start(line.call.hang_up())
+        line.tick(1)
+    assert line.call.gone == by
+    assert kept() == []
+
+
+def test_an_entry_is_held_by_who_asked_for_it_alone(line):
+    line.collect(ASK, max_digits=3)
+    line.tick(1.1)
+    line.press("987")
+    [entry] = line.results
+    typed = entry.typed
+    line.results.clear()
+    del entry
+    assert gc.get_referrers(typed) == []
 
 
 # Ends -------------------------------------------------------------------------------------------
