@@ -1,12 +1,12 @@
 """Whole calls: SIP, RTP, tones, HTTP, databases, voice. Every ending that a caller can reach.
 
-All callers of the first scene call the same IVR at once; each test looks at one of them.
+All callers of the first scene call the same IVR at once, and one calls a second IVR that speaks English;
+each test looks at one of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -156,9 +156,24 @@ async def play(folder: Path, plans: dict[str, Plan], **options: Any) -> SimpleNa
 
 
 @pytest.fixture(scope="module")
-def scene(on_reactor, tmp_path_factory) -> Iterator[SimpleNamespace]:
+def scenes(on_reactor, tmp_path_factory) -> dict[str, SimpleNamespace]:
+    """What was played in each language, at the same time."""
     limits = Limits(first_digit=2.5, digit=1.5)
-    return on_reactor(play, tmp_path_factory.mktemp("house"), PLANS, limits=limits, seconds=110)
+    plans = {"es-MX": PLANS, "en-US": {"patient": PLANS["patient"]}}
+
+    async def both() -> list[SimpleNamespace]:
+        played = [
+            play(tmp_path_factory.mktemp(language), plans[language], limits=limits, language=language)
+            for language in plans
+        ]
+        return await gatherResults([Deferred.fromCoroutine(scene) for scene in played])
+
+    return dict(zip(plans, on_reactor(both, seconds=110), strict=True))
+
+
+@pytest.fixture(scope="module")
+def scene(scenes) -> SimpleNamespace:
+    return scenes["es-MX"]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +221,18 @@ def test_the_prompt_stops_within_60_ms_of_the_key(scene):
                 assert record.t - key.start <= 0.061, (user, record.event.name)
 
 
-def test_what_was_announced_is_what_was_heard(scene):
+@pytest.mark.parametrize(
+    ("language", "in_words"),
+    [
+        ("es-MX", "mil veintiún pesos con cincuenta centavos"),
+        ("en-US", "one thousand twenty-one pesos and fifty centavos"),
+    ],
+)
+def test_what_was_announced_is_what_was_heard(scenes, language, in_words):
     """Every prompt, the amount among them, found in the caller's own audio where the journal says."""
+    scene = scenes[language]
     told = scene.told["patient"]
+    assert told.ended.outcome == "approved"
     began = [r for r in told.records if isinstance(r.event, PromptStarted)]
     assert [r.event.name for r in began] == [
         "welcome", "ask_key", "amount", "ask_accept", "ask_card", "ask_expiry", "ask_cvv",
@@ -216,8 +240,7 @@ def test_what_was_announced_is_what_was_heard(scene):
     ]  # fmt: skip
     amount = next(r.event for r in began if r.event.name == "amount")
     assert amount.params["amount"] == "1021.50"
-    text = Catalogue().text(Phrase("amount", amount.params))
-    assert "mil veintiún pesos con cincuenta centavos" in text
+    assert in_words in Catalogue(language).text(Phrase("amount", amount.params))
     authorized = next(r.event for r in began if r.event.name == "approved").params["authorization"]
     assert [c.authorization for c in told.charges] == [authorized]
     for record in began:
@@ -227,10 +250,14 @@ def test_what_was_announced_is_what_was_heard(scene):
         assert abs(at - record.t) < 0.3, record.event.name
 
 
-def test_another_amount_would_be_noticed(scene):
+@pytest.mark.parametrize(("language", "other"), [("es-MX", "en-US"), ("en-US", "es-MX")])
+def test_another_amount_or_language_would_be_noticed(scenes, language, other):
+    scene = scenes[language]
     told = scene.told["patient"]
     record = next(r for r in told.records if getattr(r.event, "name", "") == "amount")
-    assert where(scene.sound(scene.other), told.heard.samples, record.t)[1] < 0.9
+    foreign = scenes[other].sound(Phrase("amount", record.event.params))
+    for sound in (scene.sound(scene.other), foreign):
+        assert where(sound, told.heard.samples, record.t)[1] < 0.9
 
 
 def where(sound: np.ndarray, heard: np.ndarray, near: float) -> tuple[float, float]:

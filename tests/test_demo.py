@@ -20,6 +20,7 @@ FAULTS = {
     "authorizer_late": ("authorizer_failed", "timeout"),
     "card_declined": ("declined", "code_3001"),
 }
+LANGUAGES = {"authorizer_down": "en-US", "authorizer_late": "es-MX", "card_declined": "es-MX"}
 
 
 @dataclass
@@ -35,7 +36,10 @@ def demos(tmp_path_factory) -> dict[str, Done]:
     folder = tmp_path_factory.mktemp("demos")
     started = {
         fault: subprocess.Popen(
-            [sys.executable, "-m", "ivr_sim", "demo", "--fault", fault, "--out", fault, "--data", "data"],
+            [
+                sys.executable, "-m", "ivr_sim", "demo", "--fault", fault, "--out", fault, "--data", "data",
+                "--language", LANGUAGES[fault],
+            ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", cwd=folder,
             env={"PYTHONIOENCODING": "utf-8"},
         )
@@ -59,6 +63,14 @@ def test_a_fault_ends_as_it_must(demos, fault):
     [ended] = [e for e in demo.journal if e["event"] == "CallEnded"]
     assert (ended["outcome"], ended["cause"]) == (outcome, cause)
     assert [e["seq"] for e in demo.journal] == list(range(1, len(demo.journal) + 1))
+
+
+def test_a_demo_speaks_and_prints_its_language(demos):
+    english, spanish = demos["authorizer_down"].printed, demos["authorizer_late"].printed
+    assert "«Please enter your payment key, followed by the pound key.»" in english
+    assert "You were not charged during this call." in english
+    assert "«Marque su clave de pago" in spanish
+    assert "En esta llamada no se hizo ningún cargo." in spanish
 
 
 def test_a_demo_prints_no_card_digit_and_no_error(demos):

@@ -16,15 +16,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from structlog.testing import capture_logs
 from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred, gatherResults
 
+from ivr_sim.call import phrase
 from ivr_sim.harness import HANG_UP, Caller, Script, late
 from ivr_sim.journal import CallEnded, CallOffered, EntryAccepted, Event, Journal, Record
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import MERCHANT_KEYS, Node, local_now
+from ivr_sim.node import MERCHANT_KEYS, Node, local_now, open_library
+from ivr_sim.prompts import UnknownLanguage
 from ivr_sim.sip.message import Request, Response, parse
 from ivr_sim.sip.states import Ended
 
@@ -89,6 +93,24 @@ def house(on_reactor, tmp_path) -> Iterator[House]:
     on_reactor(made.start, seconds=30)
     yield made
     on_reactor(made.stop, seconds=30)
+
+
+def test_recordings_of_each_language_have_a_place(tmp_path: Path) -> None:
+    places = {"es-MX": tmp_path / "recorded", "en-US": tmp_path / "recorded" / "en-US"}
+    for level, (language, folder) in enumerate(places.items(), 1):
+        assert len(open_library(reactor, tmp_path, language)[0].sound_now(phrase("ask_key"))) > 8000
+        folder.mkdir()
+        soundfile.write(folder / "ask_key.wav", np.full(800, level, np.int16), 8000)
+    for level, language in enumerate(places, 1):
+        library, _ = open_library(reactor, tmp_path, language)
+        assert set(library.sound_now(phrase("ask_key")).tolist()) == {level}
+        assert library.catalogue.language == language
+
+
+def test_a_language_that_nobody_wrote(tmp_path: Path) -> None:
+    with pytest.raises(UnknownLanguage, match="known are en-US, es-MX"):
+        open_library(reactor, tmp_path, "../etc")
+    assert not list(tmp_path.iterdir())
 
 
 def rtp(

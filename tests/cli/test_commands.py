@@ -107,6 +107,12 @@ def test_what_cannot_be_run_is_exit_2(tmp_path):
     assert list(tmp_path.iterdir()) == [a_file]
 
 
+def test_an_unknown_language_names_the_known_ones():
+    done = ivr_sim("demo", "--language", "fr-FR")
+    assert done.returncode == 2
+    assert "'en-US', 'es-MX'" in done.stderr
+
+
 def test_a_folder_made_here_keeps_itself_out_of_git(tmp_path):
     made = open_data_folder(tmp_path / "a" / "b")
     assert (made / ".gitignore").read_text() == "*\n"
