@@ -16,6 +16,8 @@ from typing import IO, Any, Literal
 
 import structlog
 
+from ivr_sim.errors import place
+
 __all__ = [
     "AuthorizerReplied",
     "CallAnswered",
@@ -251,8 +253,13 @@ class Journal:
         for reader in tuple(self._readers):
             try:
                 reader(record)
-            except Exception:
-                log.exception("a reader of the journal failed", event_name=type(event).__name__)
+            except Exception as error:
+                log.error(
+                    "a reader of the journal failed",
+                    event_name=type(event).__name__,
+                    error=type(error).__name__,
+                    at=place(error),
+                )
         return record
 
 

@@ -1,6 +1,8 @@
 """Logging for the commands: structlog on standard error, with a redactor of card numbers.
 
-Masking types are the first line of defence; the redactor is the second, for what slips past them.
+Masking types are the first line of defence; the redactor is the second, for what slips past them into
+our log, the log of a library (Twisted's too), or the traceback of a crash. It knows a card number by its
+length and check digit, so it sees whole numbers only: not a part of one, nor one with a wrong digit.
 """
 
 from __future__ import annotations
@@ -8,17 +10,21 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
+from functools import cache
+from types import TracebackType
 from typing import Any
 
 import structlog
+from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from ivr_sim.cards import luhn
 
 __all__ = ["configure", "redact", "redacted"]
 
-# Digits as people and programs write them: in one run, or in groups by spaces or hyphens.
-RUN = re.compile(r"[0-9](?:[ -]?[0-9]){12,}")
+# Digits as people and programs write them: in one run, or in groups by spaces, line breaks or hyphens.
+RUN = re.compile(r"[0-9](?:[\s\u2010-\u2015-]{0,3}[0-9]){12,}")
 GROUP = re.compile(r"[0-9]+")
 LENGTHS = range(13, 20)
 
@@ -48,11 +54,10 @@ def _masked(run: str) -> str:
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: no value of the event holds a card number."""
     for name, value in event.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            hidden = redacted(str(value))
-            event[name] = value if hidden == str(value) else hidden
-        elif value is not None and not isinstance(value, bool | float):
-            event[name] = redacted(value if isinstance(value, str) else repr(value))
+        text = value if isinstance(value, str) else repr(value)
+        hidden = redacted(text)
+        if hidden != text:
+            event[name] = hidden
     return event
 
 
@@ -80,3 +85,17 @@ def configure(level: str = "WARNING") -> None:
     handler = _Handler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=number, force=True)
+    _take_twisteds()
+    sys.excepthook = _crashed
+
+
+@cache
+def _take_twisteds() -> None:
+    """Lead Twisted's log into the standard one; by itself it writes to standard error what goes wrong."""
+    observer: Any = STDLibLogObserver()
+    globalLogBeginner.beginLoggingTo([observer], discardBuffer=True, redirectStandardIO=False)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The interpreter's own last words, redacted."""
+    print(redacted("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)

@@ -14,6 +14,7 @@ import click
 from ivr_sim import __version__
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.replay import replay
+from ivr_sim.cli.running import forbid_core_dumps
 from ivr_sim.errors import IvrSimError
 from ivr_sim.logs import configure
 
@@ -41,6 +42,7 @@ cli.add_command(replay)
 
 def main() -> None:
     """Run the command; what cannot be run ends with one sentence and exit code 2."""
+    forbid_core_dumps()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ñ or « must not end a call

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ivr_sim.call import Phrase
-from ivr_sim.cli.running import Terminal, data_option, open_data_folder, run
+from ivr_sim.cli.running import Terminal, data_option, open_data_folder, open_private, run
 from ivr_sim.harness import FAULTS, LATE_SECONDS, Caller, Script, late
 from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
 from ivr_sim.merchant import Merchant
@@ -68,7 +68,7 @@ async def _demo(
     console.print(f"data folder {data}; journal and recording in {out}", style="dim", **plain)
     with (
         TemporaryDirectory(prefix="ivr-sim-demo-") as services,
-        (out / "journal.jsonl").open("w", encoding="utf-8") as lines,
+        open_private(out / "journal.jsonl") as lines,
     ):
         journal.subscribe(JsonLines(lines))
         journal.subscribe(Transcript(console, lambda name, params: catalogue.text(Phrase(name, params))))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from ivr_sim.errors import ConfigurationError
 
-__all__ = ["Terminal", "data_option", "open_data_folder", "run"]
+__all__ = ["Terminal", "data_option", "forbid_core_dumps", "open_data_folder", "open_private", "run"]
 
 T = TypeVar("T")
 FAREWELL = 10.0  # seconds that calls under way have to end when a command is interrupted
@@ -61,6 +61,31 @@ def open_data_folder(path: Path) -> Path:
             f"the folder {path} cannot be written ({error.strerror}); name another with --data or --out"
         ) from error
     return path.absolute()
+
+
+def open_private(path: Path) -> IO[str]:
+    """A text file to be written anew, readable by its owner only: a journal holds payment keys."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
+    file = open(path, "w", encoding="utf-8", opener=opener)  # noqa: SIM115  the caller closes it
+    path.chmod(0o600)  # it may have been there, with other rights
+    return file
+
+
+def forbid_core_dumps() -> None:
+    """See that a crash of this process, or of one that it starts, leaves no image of its memory behind.
+
+    Where there are no such limits (Windows), it does nothing.
+    """
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        # With 0, Linux still hands the image to a program if core_pattern names one; with 1, it makes none.
+        soft = 1 if sys.platform == "linux" and hard != 0 else 0
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 def run(main: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
