@@ -157,15 +157,20 @@ class Call(Protocol):
         """Say the phrases and take one entry.
 
         ``complete`` says of the digits so far whether the entry is whole (default: ``max_digits`` are
-        there); a terminator pressed right after a complete entry is swallowed. Digits beyond
-        ``max_digits`` are counted, up to one more, so that the dialogue can tell "too long". Times in
-        seconds, counted from the end of the prompt or of the last key. Every entry is secret until its
+        there). A terminator that is the next key behind an entry which ended without one, and comes
+        within ``digit_timeout``, is swallowed. Digits beyond ``max_digits`` are counted, up to one more,
+        so that the dialogue can tell "too long". Times in seconds, counted from the end of the prompt or
+        of the last key. Every entry is secret until its
         ``publish`` is called. Raises CallerHungUp, CannotSay.
         """
         ...
 
-    def flush(self) -> None:
-        """Forget what was typed ahead, and all that is typed until the next prompt starts."""
+    def flush(self, *, pause: float = 0.0) -> None:
+        """Forget what was typed ahead, and all that is typed until the next prompt starts.
+
+        With ``pause`` (seconds) also what goes on behind that, until no key comes for so long: a run of
+        keys is typed in one go, whatever is said meanwhile. What is forgotten interrupts nothing.
+        """
         ...
 
     async def hang_up(self) -> None:

@@ -17,6 +17,7 @@ from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import EntryAccepted, EntryRefused
 
 __all__ = [
+    "RUN",
     "Question",
     "Refused",
     "accept",
@@ -32,6 +33,8 @@ __all__ = [
 
 T = TypeVar("T")
 KEY_DIGITS = range(4, 13)
+# Keys that follow each other within a second are typed in one go, not in answer to what is being said.
+RUN = 1.0
 
 
 class Refused(IvrSimError):
@@ -94,7 +97,7 @@ async def ask_entry(call: Call, question: Question[T], *, tries: int) -> tuple[T
         except (Refused, InvalidCard) as wrong:
             call.journal.emit(EntryRefused(field=question.field, reason=wrong.reason))
             # What was typed behind a wrong entry was meant for something that will not come.
-            call.flush()
+            call.flush(pause=RUN)
             lead = (phrase(question.wrong, reason=wrong.reason),)
             continue
         return value, entry

@@ -16,6 +16,7 @@ import structlog
 from ivr_sim.call import Call, CallerHungUp, CallTooLong, CannotSay, Phrase, phrase
 from ivr_sim.cards import Card
 from ivr_sim.dialogue.entry import (
+    RUN,
     accept,
     ask,
     ask_entry,
@@ -98,7 +99,7 @@ async def _find_payable(call: Call, shop: Shop) -> Payable:
         if isinstance(answer, Payable):
             await _check_earlier(shop, answer)
             return answer
-        call.flush()
+        call.flush(pause=RUN)
         said = phrase("key_refused", description=answer.description)
         if keys == shop.limits.payment_keys:
             raise Over(Outcome.KEY_REFUSED, f"code_{answer.code}", said, phrase("goodbye"))
@@ -235,9 +236,10 @@ async def _tell(call: Call, shop: Shop, result: Charged, *, another: bool) -> bo
             said = phrase("unknown_outcome")
         case Declined():
             said = phrase("declined", code=result.error_code)
-            call.flush()
             if another:
                 await _say_result(call, said)
+                # Keys pressed while nobody listened are no answer to what is asked now.
+                call.flush()
                 question = choice(shop, "another_card", "12", phrase("ask_another_card"))
                 with suppress(Over):
                     if await ask(call, question, tries=shop.limits.tries) == "1":

@@ -220,7 +220,7 @@ class LegCall:
         key = Key(digit, Press(start) if down is None else down.press)
         if down is None:
             self._presses.append(key.press)
-        key.press.end = start + duration_ms / 1000
+        key.press.end = end = start + duration_ms / 1000
         if method == "inband":
             # Measured more finely, each key's tone is a little early and short in its own way.
             start, duration_ms = round(start, 2), round(duration_ms, -1)
@@ -237,8 +237,8 @@ class LegCall:
         if counts:
             self._typed.append(key)
             self._take_typed()
-        elif start < self._listens_from:
-            self._listens_from = max(self._listens_from, key.press.end + self._run_pause)
+        elif key.press.start < self._listens_from:
+            self._listens_from = max(self._listens_from, end + self._run_pause)
 
     def hung_up(self, by: Literal["caller", "ivr"] = "caller") -> None:
         """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""
@@ -319,8 +319,8 @@ class LegCall:
     def _prompt_starts(self) -> None:
         if self._deaf:
             self._deaf = False
-            ended = max((press.end or 0.0 for press in self._presses), default=0.0)
-            self._listens_from = max(self.now, ended + self._run_pause)
+            last = self._presses[-1].end if self._presses else None
+            self._listens_from = max(self.now, (last or 0.0) + self._run_pause)
 
     def _restart_timer(self) -> None:
         assert self._collector is not None

@@ -298,45 +298,6 @@ def test_what_was_typed_before_the_amount_never_accepts_it(stage, journal):
     assert not stage.acquirer.attempts
 
 
-def test_an_error_message_flushes_what_was_typed_ahead(stage):
-    ending = stage.play({**GOOD, "ask_card": ["4111111111111112" + "1228" + "123", VISA]})
-    assert ending.outcome == "approved"
-    assert stage.acquirer.cards[0].number.reveal() == VISA
-
-
-def test_one_moment_and_the_result_are_not_interrupted(stage, journal):
-    stage.on_start = True
-    stage.play({**GOOD, "one_moment": "555", "approved": "999"})
-    uncut = [e for e in journal.of(PromptEnded) if e.name in ("one_moment", "approved")]
-    assert [e.cut_by for e in uncut] == [None, None]
-
-
-def test_the_prompt_stops_within_60_ms_of_the_key(stage, journal):
-    stage.on_start = True
-    stage.play({"ask_key": "1!"})
-    ended = next(e for e in journal.of(PromptEnded) if e.name == "ask_key")
-    pressed = journal.of(KeyPressed)[0]
-    assert 0 <= journal.time_of(ended) - pressed.start <= 0.06
-
-
-@pytest.mark.parametrize(
-    ("prompt", "seconds"), [("ask_key", 8.0), ("ask_accept", 8.0), ("ask_card", 15.0), ("ask_cvv", 15.0)]
-)
-def test_first_digit_timeouts(stage, journal, prompt, seconds):
-    stage.play({**GOOD, prompt: ["", "!"]})
-    ended = next(e for e in journal.of(PromptEnded) if e.name == prompt)
-    refused = journal.of(EntryRefused)[0]
-    assert journal.time_of(refused) - journal.time_of(ended) == pytest.approx(seconds, abs=0.021)
-
-
-@pytest.mark.parametrize(("prompt", "seconds"), [("ask_key", 4.0), ("ask_card", 6.0)])
-def test_digit_timeouts_count_from_the_end_of_the_last_key(stage, journal, prompt, seconds):
-    stage.play({**GOOD, prompt: ["12", "!"]})
-    refused = journal.of(EntryRefused)[0]
-    before = [e for e in journal.of(KeyPressed) if journal.time_of(e) < journal.time_of(refused)]
-    assert journal.time_of(refused) - journal.time_of(before[-1]) == pytest.approx(seconds, abs=0.021)
-
-
 def test_ten_minutes_end_the_call(stage, journal):
     ending = stage.play({**GOOD, "ask_accept": ["3"] * 1000})
     assert (ending.outcome, ending.cause) == ("no_input", "time_limit")

@@ -325,6 +325,44 @@ def test_a_late_onset_from_before_the_prompt_does_not_cut_it(line, journal):
     assert not journal.of(PromptEnded)
 
 
+def test_a_run_of_keys_is_forgotten_to_its_end_and_cuts_nothing(line, journal):
+    line.press("12")
+    line.call.flush(pause=1.0)
+    line.collect(ASK)
+    line.press("34")  # 0.1 s apart
+    line.down("5")
+    line.tick(0.1)
+    line.up("5")
+    line.tick(0.98)
+    line.press("6")  # 0.98 s behind
+    line.tick(1)
+    assert ends(journal) == [("ask_key", None, pytest.approx(1.4))]
+    line.press("7#")
+    assert line.entry == ("7", "terminator")
+
+
+def test_without_a_pause_a_run_counts_from_the_prompt_on(line, journal):
+    line.press("12")
+    line.call.flush()
+    line.collect(ASK)
+    line.press("34#")
+    assert line.entry == ("34", "terminator")
+
+
+def test_a_key_held_over_the_prompts_start_belongs_to_the_run(line, journal):
+    line.call.flush(pause=1.0)
+    line.down("1")
+    line.tick(0.06)
+    line.collect(ASK)
+    line.tick(0.5)
+    line.up("1", 560)
+    line.press("2")
+    assert not ends(journal)
+    line.tick(1)
+    line.press("3#")
+    assert line.entry == ("3", "terminator")
+
+
 def test_an_entry_without_a_prompt_listens_at_once(line):
     line.call.flush()
     line.collect(max_digits=1)
