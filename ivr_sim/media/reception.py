@@ -141,6 +141,11 @@ class Reception:
         self.ticks += 1
         return frame
 
+    def forget(self) -> None:
+        """The stream is over: forget the last keys, which were known until now to tell doubles."""
+        self.merger = KeyMerger()
+        self._events = EventReceiver()
+
     def _admits(self, source: Address) -> bool:
         if self.source is not None and self._waited - self._last_packet < LATCH_TICKS:
             return False

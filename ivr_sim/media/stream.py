@@ -199,6 +199,10 @@ class MediaStream:
         """End the stream and free its port; the listener is not called any more."""
         if not self.closed:
             self.closed = True
+            # A session is remembered for a while, and its stream with it; the call's keys and sound are not.
+            self._listener = None
+            if self._reception is not None:
+                self._reception.forget()
             self._socket.close()
             self._on_close(self)
 

@@ -319,6 +319,7 @@ class Session:
             return
         self.state = SessionState.ENDED
         self._keys.clear()
+        self._listener = None
         if not self.owes_bye:
             self._acknowledged()
         self.stream.close()
