@@ -1,0 +1,61 @@
+"""What the fault sweeps share: their world, their ways to break it, and the prompts of the recorded call."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+
+from ivr_sim.harness.replay import read_caller
+from ivr_sim.media import Samples
+from ivr_sim.node import open_library
+from ivr_sim.prompts import Library
+
+CALLS = Path(__file__).parents[2] / "fixtures" / "calls"
+
+
+def _load(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    full = f"faults_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def world() -> ModuleType:
+    return _load("world")
+
+
+@pytest.fixture(scope="session")
+def proxy() -> ModuleType:
+    return _load("proxy")
+
+
+@pytest.fixture(scope="session")
+def approved() -> Samples:
+    """A caller who pays: the recording of the whole call."""
+    return read_caller(CALLS / "approved.wav")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder with rendered prompts."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def library(on_reactor: Callable[..., Any], data: Path) -> Iterator[Library]:
+    library, voice = open_library(reactor, data)
+    yield library
+    on_reactor(voice.stop)
