@@ -145,6 +145,9 @@ async def _check_earlier(shop: Shop, payable: Payable) -> None:
         earlier = await shop.acquirer.earlier(payable)
     except AcquirerFailed as failed:
         raise _openpay_failed(failed.cause) from failed
+    except Exception as broken:
+        log.error("looking for earlier charges broke", error=type(broken).__name__, at=place(broken))
+        raise _openpay_failed("internal") from None
     match earlier:
         case AlreadyPaid():
             raise Over(Outcome.KEY_REFUSED, "already_paid", phrase("already_paid"), phrase("goodbye"))

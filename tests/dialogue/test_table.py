@@ -124,6 +124,9 @@ def _cases() -> Iterator[Case]:
         input="payable, but what became of an earlier charge cannot be told",
         earlier=AcquirerFailed("ledger"),
     )
+    yield Case(
+        state=state, input="payable, an error of our own at the earlier charges", earlier=RuntimeError("x")
+    )
     refused = Refusal(code=3, description="Clave pagada")
     yield Case(state=state, input="refused by the merchant", look_up=refused)
     yield Case(state=state, input="refused, the third key", look_up=refused, nth=3)
