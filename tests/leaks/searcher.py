@@ -191,7 +191,7 @@ class Searcher:
         for number in self._secrets.numbers:
             for start in range(len(number) - 11):
                 part = number[start : start + 12]
-                if len(set(part)) > 3 and part in squeezed:
+                if len(set(part)) > 2 and part in squeezed:
                     found.append(Finding(where, "broken up", _around(squeezed, squeezed.find(part))))
         found += self._codes(text, where)
         found += self._records(text, where)
@@ -291,9 +291,17 @@ class Searcher:
     def _pickle(self, data: bytes, where: str) -> list[Finding]:
         if not (data.startswith(b"\x80") and data.endswith(b".")):
             return []
-        values: list[str] = []
-        with suppress(ValueError):
-            values += [str(arg) for _, arg, _ in pickletools.genops(data) if isinstance(arg, str | int)]
+        values, memo = [], []
+        with suppress(ValueError, IndexError):
+            for opcode, arg, _ in pickletools.genops(data):
+                if opcode.name == "MEMOIZE":
+                    memo.append(values[-1] if values else "")
+                elif opcode.name in ("BINGET", "LONG_BINGET"):
+                    values.append(memo[arg])
+                elif isinstance(arg, str | int):
+                    values.append(str(arg))
+                else:
+                    values.append("")
         keys = [value for value in values if len(value) == 1]
         return self.text("\n".join(values), f"{where}, pickle") + self._sequences({("keys",): keys}, where)
 

@@ -74,8 +74,8 @@ def ended(records) -> CallEnded:
 
 def test_the_calls_went_as_planned(scene, scenes):
     """Or else it would be no wonder that nothing is found."""
-    came_to = {user: ended(scene.of(user)).outcome for user in scenes.PLANS}
-    assert came_to == {user: plan.outcome for user, plan in scenes.PLANS.items()}
+    planned = {user: plan.outcome for user, plan in scenes.PLANS.items() if plan.outcome != "any"}
+    assert {user: ended(scene.of(user)).outcome for user in planned} == planned
     for user, plan in scenes.PLANS.items():
         ways = {r.event.method for r in scene.of(user) if isinstance(r.event, KeyPressed)}
         assert plan.by in ways, user
@@ -132,8 +132,9 @@ def test_no_key_can_be_heard_that_was_not_published(scene, scenes, ear):
         else:
             rest = iter(published)
             assert all(key in rest for key in heard), user
-        masked = int(ear.neutral(sound[:, 0]).sum())
-        assert masked > 8000 * 0.3, user  # of a card, something was keyed
+        keyed = sum(isinstance(r.event, KeyPressed) for r in records)
+        if keyed > len(published) + 1:  # "#" behind the payment key
+            assert ear.neutral(sound[:, 0]).sum() > 800, user
         assert abs(len(sound) / 8000 - ended_at(records)) < 0.3, user
 
 
