@@ -41,9 +41,11 @@ from twisted.logger import globalLogPublisher
 import dtmf
 from ivr_sim.call import Phrase
 from ivr_sim.dialogue import Limits
+from ivr_sim.ivr import Ivr
 from ivr_sim.journal import CallOffered, Journal, JsonLines, PromptStarted, Record
+from ivr_sim.ledger import Ledger
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import MERCHANT_KEYS, Node, local_now
+from ivr_sim.node import MERCHANT_KEYS, Node, local_now, local_today
 from ivr_sim.prompts import Catalogue, PicoVoice
 from ivr_sim.reports import Transcript
 
@@ -377,6 +379,49 @@ class House:
         """The journal of this caller's call."""
         [call] = {r.call for r in self.records if getattr(r.event, "from_", None) == user}
         return [r for r in self.records if r.call == call]
+
+
+class Beeps:
+    """Every phrase lasts 200 ms."""
+
+    async def sound(self, phrase: Phrase) -> np.ndarray:
+        return np.full(1600, 300, np.int16)
+
+
+async def replayed(folder: Path, keyed: str, *, number: str = MERCHANT_KEYS) -> list[Record]:
+    """One call in virtual time, to the same artefacts: what is keyed, with a second between the words.
+
+    The merchant's services are the real ones, over HTTP. ``{key}`` is a payment key that can be paid.
+    """
+    records: list[Record] = []
+    journal = Journal(whole_second)
+    journal.subscribe(records.append)
+    words = Catalogue()
+    merchant = Merchant(reactor, folder / "services", now=whole_second, seed="leaks")
+    merchant.start()
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite3'}", now=whole_second)
+    cashier = merchant.cashier(ledger, journal)
+    with (folder / "journal.jsonl").open("w") as lines, (folder / "transcript.txt").open("w") as printed:
+        journal.subscribe(JsonLines(lines))
+        console = Console(file=printed, width=200)
+        journal.subscribe(Transcript(console, lambda name, p: words.text(Phrase(name, p))))
+        try:
+            await cashier.start()
+            key = merchant.keys.issue(
+                Decimal("200.00"), "Cargo IVR", "ord-x", expires_in=timedelta(hours=1), key="912345"
+            )
+            sounds = [
+                dtmf.generate(word, tone_ms=80, gap_ms=80, lead_ms=1000, tail_ms=500)
+                for word in keyed.replace("{key}", key.key).split()
+            ]
+            tape = np.round(np.concatenate([*sounds, np.zeros(4000)]) * 32767).astype(np.int16)
+            shop = merchant.shop("Tienda", cashier, today=local_today, limits=LIMITS)
+            await Ivr(shop, Beeps(), journal).replayed(tape, name="0001", to=number)
+        finally:
+            await cashier.stop()
+            ledger.close()
+            await merchant.stop()
+    return records
 
 
 @contextmanager
