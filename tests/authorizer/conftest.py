@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import base64
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.schema import CreateSchema, DropSchema
 
 from authorizer import KeyStore, PaymentKey, create_app
 
 USER, PASSWORD = "openpay", "correct horse battery staple"
-
-# The same tests on PostgreSQL where one is at hand: postgresql+psycopg://...
-POSTGRES = os.environ.get("AUTHORIZER_TEST_POSTGRES_URL")
 
 
 @dataclass
@@ -40,23 +32,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRES else [])])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'keys.sqlite3'}"
-        return
-    assert POSTGRES is not None
-    schema, engine = f"t_{uuid.uuid4().hex}", create_engine(POSTGRES)
-    with engine.begin() as connection:
-        connection.execute(CreateSchema(schema))
-    url = make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(DropSchema(schema, cascade=True))
-    engine.dispose()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,12 @@ JSON = "application/json"
 
 Basic = Callable[..., str]
 Ask = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """One kind of database is enough here: what is asked of it is in test_keys.py."""
+    return f"sqlite:///{tmp_path / 'keys.sqlite3'}"
 
 
 @pytest.fixture
