@@ -1,6 +1,7 @@
 """The cashier: charges by the ledger, so that no charge is forgotten and none is made blindly.
 
-    earlier(payable)   an order with an entry: paid -> AlreadyPaid; still open -> Openpay is asked, once
+    earlier(payable)   an order with an entry: paid -> AlreadyPaid; still open, or given up because Openpay
+                       knew of no charge -> Openpay is asked, once
     charge(...)        intent committed -> token, charge, certainty (the acquirer) -> outcome committed
     afterwards         an entry that stayed open is looked into until Openpay tells, and again when the
                        process starts anew
@@ -113,13 +114,16 @@ class Cashier(Acquirer):
         for entry in entries:
             if entry.result == "approved":
                 return AlreadyPaid(charge_id=entry.charge_id)
-            if entry.result is None:
+            if entry.result in (None, "failed"):  # what was given up may have arrived since
                 found = await self._glance(entry)
                 if found is not None:
                     await self._reconciled(entry, found)
                 if isinstance(found, Approved | AlreadyPaid):
                     return AlreadyPaid(charge_id=found.charge_id)
-                unknown = unknown or found is None
+                if found is None and entry.result is None:
+                    unknown = True
+                    # It may be of a process that has ended, and will not look after it any more.
+                    self._look_after(entry, wait=AGAIN)
         return Unknown() if unknown else None
 
     async def charge(self, payable: Payable, card: Card, *, attempt: str, call: str) -> Charged:
@@ -139,9 +143,9 @@ class Cashier(Acquirer):
         settled = False
         try:
             result = await self._acquirer.charge(payable, card, attempt=attempt)
-            settled = not isinstance(result, Unknown) and await self._written(entry, result)
+            settled = not isinstance(result, Unknown) and await self._write(entry, result) is not None
         except AcquirerFailed as failed:
-            settled = await self._written(entry, failed)
+            settled = await self._write(entry, failed) is not None
             raise
         finally:
             self._ours.discard(attempt)
@@ -197,25 +201,26 @@ class Cashier(Acquirer):
             return None
 
     async def _reconciled(self, entry: LedgerEntry, found: _Found) -> bool:
-        """Close an entry by what Openpay says of it, and tell the journal; whether the ledger has it."""
-        if not await self._written(entry, found):
-            return False
-        self._journal.emit(
-            ChargeReconciled(
-                attempt=entry.attempt,
-                order_id=entry.order_id,
-                amount=entry.amount,
-                result=_word(found),
-                charge_id=getattr(found, "charge_id", None),
-                error_code=getattr(found, "error_code", None),
-            ),
-            call=entry.call,
-        )
-        return True
+        """Close an entry by what Openpay says of it; whether the ledger has it. News go to the journal."""
+        news = await self._write(entry, found)
+        if news:
+            self._journal.emit(
+                ChargeReconciled(
+                    attempt=entry.attempt,
+                    order_id=entry.order_id,
+                    amount=entry.amount,
+                    result=_word(found),
+                    charge_id=getattr(found, "charge_id", None),
+                    error_code=getattr(found, "error_code", None),
+                ),
+                call=entry.call,
+            )
+        return news is not None
 
-    async def _written(self, entry: LedgerEntry, found: _Found) -> bool:
+    async def _write(self, entry: LedgerEntry, found: _Found) -> bool | None:
+        """Write down what came of an entry; whether that was news, or None where it could not be written."""
         try:
-            await self._in_thread(
+            return await self._in_thread(
                 self._ledger.settle,
                 entry.attempt,
                 _word(found),
@@ -225,8 +230,7 @@ class Cashier(Acquirer):
         except LedgerFailed as failed:
             # The entry stays open, and is settled by Openpay's word when the ledger can be written again.
             log.error("an outcome is not in the ledger", attempt=entry.attempt, why=str(failed))
-            return False
-        return True
+            return None
 
     def _in_thread(self, what: Callable[..., T], *args: Any, **named: Any) -> Awaitable[T]:
         if self._pool is None:

@@ -103,22 +103,18 @@ class Proxy(Factory):
 
     def ask(self, request: bytes, then: Callable[[bytes], None]) -> None:
         """Have a request answered by the other host."""
-        factory = ClientFactory()
-        factory.noisy = False
-        factory.buildProtocol = lambda addr: _Far(self, request, then)  # type: ignore[method-assign]
         self.under_way += 1
-        self.reactor.connectTCP(HOST, self.upstream, factory)
+        self._connect(lambda addr: _Far(self, request, then))
 
     def cut_far(self, part: bytes, how: How) -> None:
         """Let the other host have a part of a request."""
 
-        class Short(Protocol):
-            def connectionMade(self) -> None:
-                end(self.transport, part, how)
+        self._connect(lambda addr: _Short(part, how))
 
+    def _connect(self, build: Callable[[object], Protocol]) -> None:
         factory = ClientFactory()
         factory.noisy = False
-        factory.buildProtocol = lambda addr: Short()  # type: ignore[method-assign]
+        factory.buildProtocol = build  # type: ignore[method-assign]
         self.reactor.connectTCP(HOST, self.upstream, factory)
 
 
@@ -193,6 +189,16 @@ class _Near(Protocol):
             self.proxy.stalled()
         else:
             end(self.transport, part, self.cut.how)
+
+
+class _Short(Protocol):
+    """A request that breaks off."""
+
+    def __init__(self, part: bytes, how: How) -> None:
+        self.part, self.how = part, how
+
+    def connectionMade(self) -> None:  # noqa: N802
+        end(self.transport, self.part, self.how)
 
 
 class _Far(Protocol):

@@ -150,7 +150,8 @@ def test_cut(on_reactor: Any, world: Any, hold: Any, tmp_path: Path, case: Case)
         assert settled.result == (entry.result or "unknown")
 
         till = await anew(world, scene)
-        reconciled = [(call, event.result) for call, event in await till.take_up(reactor)]
+        await till.cashier.start()
+        reconciled = [(call, event.result) for call, event in await till.settled(reactor)]
         world.check_books(till.entries(), scene.merchant)
         left_open = [("0001", "approved" if case.paid else "failed")]
         assert reconciled == (left_open if settled.result == "unknown" else [])

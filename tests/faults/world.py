@@ -130,6 +130,7 @@ class Till:
         self.journal.subscribe(self.records.append)
         self.account = place.account
         self.ledger = Ledger(place.ledger, now=clock.now)
+        self._left = {entry.attempt for entry in self.ledger.entries(open_only=True)}
         self.client = OpenpayClient(web or reactor, f"{place.openpay}/v1", place.account, place.private_key)
         self.cashier = Cashier(
             OpenpayAcquirer(self.client, clock),
@@ -152,11 +153,9 @@ class Till:
     def entries(self) -> list[LedgerEntry]:
         return self.ledger.entries(account=self.account, order_id=ORDER)
 
-    async def take_up(self, reactor: Any) -> list[tuple[str | None, ChargeReconciled]]:
-        """Start, and settle all that was found open: each event with its call."""
-        left = self.ledger.entries(open_only=True)
-        await self.cashier.start()
-        while len(self.reconciled()) < len(left):
+    async def settled(self, reactor: Any) -> list[tuple[str | None, ChargeReconciled]]:
+        """Wait until what was found open is settled, and told to the journal: each event with its call."""
+        while not self._left <= {event.attempt for _, event in self.reconciled()}:
             await deferLater(reactor, 0.002)
         assert not self.ledger.entries(open_only=True)
         return self.reconciled()
