@@ -16,7 +16,7 @@ from ivr_sim.dialogue.services import (
 )
 from ivr_sim.journal import ChargeSent, EntryAccepted, EntryRefused, KeyPressed, PromptEnded, PromptStarted
 
-from .conftest import PAYABLE
+from .conftest import CATALOGUE, PAYABLE
 
 VISA = "4111111111111111"
 GOOD = {
@@ -245,10 +245,23 @@ def test_what_was_typed_before_the_amount_is_forgotten(stage, journal, ahead):
     assert not stage.acquirer.attempts
 
 
-def test_what_was_typed_behind_a_3_does_not_accept(stage, journal):
-    stage.on_start = True
-    stage.play({**GOOD, "amount": ["31", "", ""]})
-    assert prompts(journal)[:4] == ["welcome", "ask_key", "amount", "amount"]
+@pytest.mark.parametrize(
+    ("nth", "script"), [(1, {"ask_key": "123456#1"}), (2, {"ask_key": "123456#", "ask_accept": ["31", ""]})]
+)
+def test_what_is_typed_before_the_amount_can_be_heard_does_not_accept(stage, journal, nth, script):
+    """The voice takes a second for the amount, the first time or when it is to be said again."""
+    told = stage.sounds.sound
+
+    async def sound(phrase):
+        if phrase.name == "amount" and stage.sounds.texts.count(CATALOGUE.text(phrase)) == nth - 1:
+            stage.keys.pending = Deferred()
+            await stage.keys.pending
+        return await told(phrase)
+
+    stage.sounds.sound, stage.service_seconds = sound, 1.0
+    stage.play(script)
+    assert prompts(journal).count("amount") == nth + 2  # and twice more, for silence
+    assert "1" not in [e.value for e in journal.of(EntryAccepted)]
 
 
 @pytest.mark.parametrize(
