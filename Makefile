@@ -4,12 +4,13 @@
 # make interop   telephones that this project did not write (skips what is not installed)
 # make bench     benchmarks, as ratios against a peer
 # make flake     the tests with real calls, 20 times
+# make docs      docs/dialogue.md, played anew from the code
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format interop bench flake prompts setup clean
+.PHONY: demo test lint format interop bench flake docs prompts setup clean
 
 setup: $(STAMP)
 
@@ -49,6 +50,9 @@ flake: $(STAMP)
 
 prompts: $(STAMP)
 	$(BIN)/python -m ivr_sim.prompts.build
+
+docs: $(STAMP)
+	$(BIN)/python -m tests.dialogue.test_table
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -46,6 +46,8 @@ __all__ = ["take_payment"]
 
 log = structlog.get_logger(__name__)
 
+TOO_LONG = (phrase("time_limit"), phrase("goodbye"))
+
 
 async def take_payment(call: Call, shop: Shop) -> Ending:
     """Hold the conversation and end the call. Returns how it ended; raises nothing on purpose."""
@@ -55,8 +57,7 @@ async def take_payment(call: Call, shop: Shop) -> Ending:
     except Over as over:
         ending, farewell = over.ending, over.farewell
     except CallTooLong:
-        ending = Ending(Outcome.NO_INPUT, "time_limit")
-        await _say_too_long(call)
+        ending, farewell = Ending(Outcome.NO_INPUT, "time_limit"), TOO_LONG
     except CallerHungUp:
         ending = Ending(Outcome.ABANDONED, "hung_up")
     except CannotSay:
@@ -72,24 +73,19 @@ async def _pay(call: Call, shop: Shop) -> Ending:
     await call.say(phrase("welcome", merchant=shop.name))
     payable = await _find_payable(call, shop)  # steps 1 to 3
     await _confirm_amount(call, shop, payable)  # steps 4 and 5
+    ending: Ending | None = None
     for cards in count(1):
-        card = await _take_card(call, shop)  # step 5
+        card = await _take_card(call, shop, ending)  # step 5
         ending, result = await _charge(call, shop, payable, card)  # steps 6 and 7
         del card  # with it, the security code
         try:
             if not await _tell(call, shop, result, another=cards < shop.limits.cards):  # step 8
                 return ending
         except CallTooLong:
-            await _say_too_long(call)
-            return ending
+            raise Over(ending.outcome, ending.cause, *TOO_LONG) from None
         except (CallerHungUp, CannotSay):
             return ending
     raise AssertionError("endless")
-
-
-async def _say_too_long(call: Call) -> None:
-    with suppress(CallerHungUp, CannotSay):
-        await call.say(phrase("time_limit"), phrase("goodbye"), interruptible=False)
 
 
 async def _find_payable(call: Call, shop: Shop) -> Payable:
@@ -175,18 +171,35 @@ async def _confirm_amount(call: Call, shop: Shop, payable: Payable) -> None:
                 raise Over(Outcome.REJECTED, None, phrase("rejected"), phrase("goodbye"))
 
 
-async def _take_card(call: Call, shop: Shop) -> Card:
-    """Step 5: the card, in separate steps, each until it is valid."""
+async def _take_card(call: Call, shop: Shop, declined: Ending | None) -> Card:
+    """Step 5: the card, in separate steps, each until it is valid.
+
+    declined: how the call ends when the last card was refused and this one does not come to be charged.
+    """
     tries = shop.limits.tries
-    number = await ask(call, card_number(shop), tries=tries)
-    valid_until = await ask(call, expiry(shop), tries=tries)
-    code = await ask(call, security_code(shop, number.brand), tries=tries)
-    return Card(number, valid_until, code)
+    farewell: tuple[Phrase, ...] = ()
+    try:
+        number = await ask(call, card_number(shop), tries=tries)
+        valid_until = await ask(call, expiry(shop), tries=tries)
+        code = await ask(call, security_code(shop, number.brand), tries=tries)
+        await call.say(phrase("one_moment"), interruptible=False)
+        return Card(number, valid_until, code)
+    except Over as over:
+        if declined is None:
+            raise
+        farewell = over.farewell
+    except CallTooLong:
+        if declined is None:
+            raise
+        farewell = TOO_LONG
+    except (CallerHungUp, CannotSay):
+        if declined is None:
+            raise
+    raise Over(declined.outcome, declined.cause, *farewell)
 
 
 async def _charge(call: Call, shop: Shop, payable: Payable, card: Card) -> tuple[Ending, Charged]:
     """Steps 6 and 7: charge once, and know what the call's outcome is from here on."""
-    await call.say(phrase("one_moment"), interruptible=False)
     attempt = shop.new_attempt()
     call.journal.emit(ChargeSent(attempt=attempt, order_id=payable.order_id, amount=payable.amount))
     try:
