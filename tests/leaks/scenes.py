@@ -388,14 +388,18 @@ class Beeps:
         return np.full(1600, 300, np.int16)
 
 
-async def replayed(folder: Path, keyed: str, *, number: str = MERCHANT_KEYS) -> list[Record]:
+async def replayed(
+    folder: Path, keyed: str, *, watch: Callable[[Record], None] = lambda record: None
+) -> list[Record]:
     """One call in virtual time, to the same artefacts: what is keyed, with a second between the words.
 
     The merchant's services are the real ones, over HTTP. ``{key}`` is a payment key that can be paid.
+    ``watch`` reads the journal, too.
     """
     records: list[Record] = []
     journal = Journal(whole_second)
     journal.subscribe(records.append)
+    journal.subscribe(watch)
     words = Catalogue()
     merchant = Merchant(reactor, folder / "services", now=whole_second, seed="leaks")
     merchant.start()
@@ -416,7 +420,7 @@ async def replayed(folder: Path, keyed: str, *, number: str = MERCHANT_KEYS) -> 
             ]
             tape = np.round(np.concatenate([*sounds, np.zeros(4000)]) * 32767).astype(np.int16)
             shop = merchant.shop("Tienda", cashier, today=local_today, limits=LIMITS)
-            await Ivr(shop, Beeps(), journal).replayed(tape, name="0001", to=number)
+            await Ivr(shop, Beeps(), journal).replayed(tape, name="0001", to=MERCHANT_KEYS)
         finally:
             await cashier.stop()
             ledger.close()

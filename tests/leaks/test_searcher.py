@@ -97,6 +97,7 @@ def test_bytes(find, guise):
         "ocho cero uno cinco ocho cinco",
         hashlib.sha256(b"something else").hexdigest(),
         "<object at 0x7f5105105100>",
+        "at 1795441956.8510510, 0.0510510510510e-05",
         "card 4111111111111111",  # another's
     ],
 )
