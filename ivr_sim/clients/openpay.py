@@ -186,7 +186,8 @@ class OpenpayClient:
             # No variable holds what was read: a peer may repeat what it was sent.
             return form.validate_python(wire.loads(reply.body))
         except ValueError:  # pydantic's ValidationError is one, too
-            raise OpenpayUnreachable("bad_reply", sent=True, ms=reply.ms) from None
+            pass  # and holds what was read: ours must not have it as its context
+        raise OpenpayUnreachable("bad_reply", sent=True, ms=reply.ms)
 
 
 def _refusal(reply: Reply, *, quoted: bool) -> OpenpayRefused:

@@ -46,13 +46,18 @@ def said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) ->
         yield all_
 
 
-def show(error: BaseException) -> str:
-    """An exception as the most talkative handler would show it: chain, and every variable of our frames."""
-    shown = [repr(error), str(error), repr(vars(error))]
-    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
-    frames = [frame for frame in trace.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
-    assert any(frame.locals for frame in frames)
-    return "\n".join([*shown, *trace.format_exception_only(), *(repr(frame.locals) for frame in frames)])
+def show(error: BaseException | None) -> str:
+    """An exception as the most talkative handler would show it: every variable of our frames, and the whole
+    chain, what was suppressed in it too."""
+    shown = []
+    while error is not None:
+        shown += [repr(error), str(error), repr(vars(error))]
+        trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+        frames = [frame for frame in trace.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
+        assert any(frame.locals for frame in frames)
+        shown += [*trace.format_exception_only(), *(repr(frame.locals) for frame in frames)]
+        error = error.__context__
+    return "\n".join(shown)
 
 
 def check(text: str, number: str) -> None:

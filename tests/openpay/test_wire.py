@@ -42,8 +42,9 @@ def test_garbage_is_a_value_error_at_most(body: bytes) -> None:
     [b"NaN", b"[Infinity]", b"[" * 100_000, b"1e99999999999999999999", b"7" * 5000, b"\xff", b"\x00", b""],
 )
 def test_documents_that_hurt(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not a JSON document"):
+    with pytest.raises(ValueError, match="not a JSON document") as refused:
         wire.loads(body)
+    assert refused.value.__context__ is None  # the parser's own exception holds the document
 
 
 @pytest.mark.parametrize(
