@@ -48,7 +48,7 @@ MASKED = re.compile(r"(?<![0-9])([0-9]{0,6})[xX*•#]{4,12}([0-9]{0,4})(?![0-9])
 CARD_WORDS = re.compile(r"cv[vc]|security|seguridad|card|tarjeta|expir|venc", re.IGNORECASE)
 NEAR = 60  # characters between a word and the code that it may be about
 # Addresses in memory, hashes of 256 bits, fractions: many digits by chance, and no way to write a card.
-MACHINE = re.compile(r"\b0x[0-9a-fA-F]{8,16}\b|\b[0-9a-f]{64}\b|\b[0-9]{1,9}\.[0-9]{5,}(?:e-?[0-9]+)?\b")
+MACHINE = re.compile(r"\b0x[0-9a-fA-F]{8,16}\b|\b[0-9a-f]{64}\b|\b[0-9]{1,12}\.[0-9]{5,}(?:e-?[0-9]+)?\b")
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|(?<=['\"=])[*#](?=['\",]|$)")
 KEYPAD = re.compile(r"0?[0-9]|[*#]|1[01]")
 COMPRESSED = (b"\x1f\x8b\x08", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -169,7 +169,7 @@ class Searcher:
 
     def text(self, text: str, where: str) -> list[Finding]:
         """Text of any kind."""
-        text = MACHINE.sub("", text)
+        text = MACHINE.sub("0.0", text)  # JSON stays JSON
         found = self._plain(text, where)
         for match in GROUPED.finditer(text):
             found += self._digits(re.sub(r"[^0-9]", "", match.group()), where, "grouped", match.group())
