@@ -66,7 +66,7 @@ class Question(Generic[T]):
 
 async def ask(call: Call, question: Question[T], *, tries: int) -> T:
     """Ask until the entry is valid, and write it to the journal; see ``ask_entry``."""
-    value, entry = await ask_entry(call, question, tries=tries)
+    value, entry, _ = await ask_entry(call, question, tries=tries)
     accept(call, question, entry, shown=not question.secret)
     return value
 
@@ -77,13 +77,15 @@ def accept(call: Call, question: Question[T], entry: Entry, *, shown: bool) -> N
     call.journal.emit(EntryAccepted(field=question.field, length=len(entry.typed), value=value))
 
 
-async def ask_entry(call: Call, question: Question[T], *, tries: int) -> tuple[T, Entry]:
-    """Ask until the entry is valid, ``tries`` times at the most; its value, and the entry still secret.
+async def ask_entry(call: Call, question: Question[T], *, tries: int) -> tuple[T, Entry, int]:
+    """Ask until the entry is valid, ``tries`` times at the most.
+
+    Its value, the entry still secret, and how many wrong ones came before it.
 
     Raises Over (no_input, the cause names the field) after the last wrong entry; CallerHungUp.
     """
     lead: tuple[Phrase, ...] = ()
-    for _ in range(tries):
+    for wrongs in range(tries):
         entry = await call.collect(
             *lead,
             *question.say,
@@ -100,7 +102,7 @@ async def ask_entry(call: Call, question: Question[T], *, tries: int) -> tuple[T
             call.flush(pause=RUN)
             lead = (phrase(question.wrong, reason=wrong.reason),)
             continue
-        return value, entry
+        return value, entry, wrongs
     raise Over(Outcome.NO_INPUT, question.field, phrase("too_many_tries"), phrase("goodbye"))
 
 

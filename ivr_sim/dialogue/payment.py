@@ -90,8 +90,9 @@ async def _pay(call: Call, shop: Shop) -> Ending:
 
 async def _find_payable(call: Call, shop: Shop) -> Payable:
     """Steps 1 to 3: ask for the payment key and look it up, as often as the limits allow."""
+    shown = True
     for keys in count(1):
-        answer = await _look_up(call, shop)
+        answer, shown = await _look_up(call, shop, doubtful=not shown)
         if isinstance(answer, Payable):
             await _check_earlier(shop, answer)
             return answer
@@ -103,15 +104,16 @@ async def _find_payable(call: Call, shop: Shop) -> Payable:
     raise AssertionError("endless")
 
 
-async def _look_up(call: Call, shop: Shop) -> Payable | Refusal:
-    """Ask for one payment key, and the merchant about it.
+async def _look_up(call: Call, shop: Shop, *, doubtful: bool) -> tuple[Payable | Refusal, bool]:
+    """Ask for one payment key, and the merchant about it; the answer, and whether the key was shown.
 
-    A caller may key a card where the key was asked for. So what could begin a card's number is shown only
-    once the merchant knows it for a payment key.
+    A caller may key a card where the key was asked for, with pauses even. So what could begin a card's
+    number is shown only once the merchant knows it for a payment key, and so is what comes behind an entry
+    that was not shown (``doubtful``): it could be the number's rest.
     """
     question = payment_key(shop)
-    key, entry = await ask_entry(call, question, tries=shop.limits.tries)
-    doubtful = may_begin_a_card(key)
+    key, entry, wrongs = await ask_entry(call, question, tries=shop.limits.tries)
+    doubtful = doubtful or wrongs > 0 or may_begin_a_card(key)
     if not doubtful:
         accept(call, question, entry, shown=True)
     answer: Payable | Refusal | None = None
@@ -125,14 +127,15 @@ async def _look_up(call: Call, shop: Shop) -> Payable | Refusal:
     else:
         cause: Literal["ok", "refused"] = "ok" if isinstance(answer, Payable) else "refused"
         replied = AuthorizerReplied(cause=cause, status=answer.status, ms=answer.ms)
+    shown = not doubtful or isinstance(answer, Payable)
     if doubtful:
-        accept(call, question, entry, shown=isinstance(answer, Payable))
+        accept(call, question, entry, shown=shown)
     call.journal.emit(replied)
     if answer is None:
         raise Over(
             Outcome.AUTHORIZER_FAILED, replied.cause, phrase("authorizer_failed"), phrase("goodbye")
         ) from None
-    return answer
+    return answer, shown
 
 
 async def _check_earlier(shop: Shop, payable: Payable) -> None:

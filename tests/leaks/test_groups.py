@@ -9,9 +9,6 @@ from ivr_sim.journal import EntryAccepted
 pytestmark = pytest.mark.sip
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only a first group is known for a part of a card; the others are shown when refused"
-)
 @pytest.mark.parametrize("groups", ["60110009# 90139424#", "601# 100099013942#"])
 def test_no_group_is_shown(on_reactor, tmp_path, scenes, search, groups):
     with scenes.under_test(), scenes.everything_logged(tmp_path / "log"):
