@@ -31,10 +31,14 @@ __all__ = [
     "EntryAccepted",
     "EntryRefused",
     "Event",
+    "Finding",
     "Journal",
     "JsonLines",
     "KeyMethod",
     "KeyPressed",
+    "KeyRefused",
+    "PhoneRegistered",
+    "PhoneUnregistered",
     "PromptEnded",
     "PromptStarted",
     "Record",
@@ -58,12 +62,13 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class CallOffered(Event):
-    """Somebody calls: ``from_`` and ``to`` as dialled, ``leg`` is sip or recording."""
+    """Somebody calls: ``from_`` and ``to`` as dialled, ``leg`` is sip or recording; call_id is SIP's."""
 
     from_: str
     to: str
     leg: str
     user_agent: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +115,21 @@ class KeyPressed(Event):
     start: float
     duration_ms: int
     level_dbm0: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRefused(Event):
+    """A tone that was heard and not taken for a key; reason: too_short, too_weak, twist, ... Never which.
+
+    ``start`` in seconds since the answer; levels as far as they are known.
+    """
+
+    method: KeyMethod
+    start: float
+    duration_ms: int
+    reason: str
+    level_dbm0: float | None = None
+    twist_db: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +207,37 @@ class RecordingWritten(Event):
     """Where the masked stereo recording of the call lies."""
 
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneRegistered(Event):
+    """A telephone registered, or moved: ``source`` is where it wrote from, ``expires_in`` in seconds."""
+
+    user: str
+    source: str
+    contact: str
+    user_agent: str | None
+    expires_in: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneUnregistered(Event):
+    """A telephone took its contact back."""
+
+    user: str
+    contact: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding(Event):
+    """Something that does not work, in plain words: what was seen, and what to do about it.
+
+    code: stable, in snake_case, for programs.
+    """
+
+    code: str
+    what: str
+    advice: str
 
 
 @dataclass(frozen=True)
