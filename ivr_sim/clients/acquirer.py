@@ -7,7 +7,8 @@ can have been charged. From then on only Openpay knows, and is asked: each try c
     the answer to the charge           what is made of it
     completed                          Approved
     402, 1007, 2004-2011, 3xxx         Declined
-    1006                               asked: ours and completed is Approved, anything else AlreadyPaid
+    1006                               asked likewise: ours and completed Approved, another's completed
+                                       AlreadyPaid, neither of them Unknown
     none, 5xx, 408, not readable       asked, three times over 30 s: completed Approved, failed Declined,
                                        another's completed AlreadyPaid, never found AcquirerFailed,
                                        anything else Unknown
@@ -132,12 +133,13 @@ class _Try:
             return Declined(error_code=refused.error_code or DECLINED, ms=self._ms())
         raise self._failed(f"status {refused.http_status}", refused.error_code)
 
-    async def _order_has_a_charge(self) -> Approved | AlreadyPaid:
+    async def _order_has_a_charge(self) -> Charged:
+        """Openpay has a charge of this order already: this very one, if the request came there twice, or
+        another one, which may still fail. Only Openpay's list tells which."""
         try:
-            found, _ = await self.look()
-        except (OpenpayRefused, OpenpayUnreachable):
-            return AlreadyPaid(ms=self._ms())
-        return found if isinstance(found, Approved | AlreadyPaid) else AlreadyPaid(ms=self._ms())
+            return await self.reconcile()
+        except AcquirerFailed:
+            return Unknown(ms=self._ms())
 
     async def reconcile(self) -> Charged:
         """Ask until Openpay tells what came of this try, three times over 30 s at most."""

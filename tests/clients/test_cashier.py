@@ -173,11 +173,13 @@ def scene(journal: Any, now_or_later: Any, make_card: Any, payable: Payable) -> 
     [
         (charge(), APPROVED, ("approved", "tr1", None)),
         (OpenpayRefused(402, 3003), Declined(error_code=3003), ("declined", None, 3003)),
-        (OpenpayRefused(409, 1006), AlreadyPaid(), ("already_paid", None, None)),
+        (OpenpayRefused(409, 1006), AlreadyPaid(charge_id="tr0"), ("already_paid", "tr0", None)),
     ],
 )
 def test_an_outcome_is_in_the_ledger(scene: Scene, answer: Any, outcome: Any, written: Any) -> None:
     scene.openpay.answer = answer
+    if isinstance(outcome, AlreadyPaid):
+        scene.openpay.charges = [charge(attempt="a-0", id="tr0")]
     assert scene.charge(seconds=0) == outcome
     [entry] = scene.book.entries()
     assert (entry.result, entry.charge_id, entry.error_code) == written
