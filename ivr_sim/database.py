@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import DateTime, MetaData, create_engine, event
+from sqlalchemy import DateTime, MetaData, create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -82,17 +82,21 @@ class Database:
 
 
 def _create_missing(engine: Engine, tables: MetaData) -> None:
-    try:
-        tables.create_all(engine)
-    except SQLAlchemyError:
-        # PostgreSQL: another process made the same table in the same moment. Then it is there now.
-        tables.create_all(engine)
+    """Make the tables that are not there; of several processes that start at once, one does."""
+    with engine.begin() as connection:  # in SQLite, that takes the write lock
+        if engine.dialect.name == "postgresql":
+            # "If not exists" still collides there: who comes second waits for the first one's commit.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('ivr_sim tables'))"))
+        tables.create_all(connection)
 
 
 def _engine(url: URL, synchronous: str) -> Engine:
     # hide_parameters: what an exception says of a statement must not hold its values.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=LOCK_WAIT)
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=LOCK_WAIT)
+        if url.get_backend_name() == "postgresql":
+            _wait_for_locks(engine)
+        return engine
     connect_args = {"timeout": LOCK_WAIT, "check_same_thread": False}
     if url.database in (None, "", ":memory:"):
         # A database in memory lives in its one connection, which the threads take in turn.
@@ -119,3 +123,13 @@ def _engine(url: URL, synchronous: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _wait_for_locks(engine: Engine) -> None:
+    """Let PostgreSQL wait for another writer as long as SQLite does; by itself it would wait for ever."""
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{LOCK_WAIT}s'")
+        connection.commit()  # or the first rollback would take it back

@@ -12,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 
 from ivr_sim import __version__
+from ivr_sim.cli.charges import charges
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.replay import replay
 from ivr_sim.cli.running import forbid_core_dumps
@@ -36,6 +37,7 @@ def cli(log_level: str) -> None:
     configure(log_level)
 
 
+cli.add_command(charges)
 cli.add_command(demo)
 cli.add_command(replay)
 

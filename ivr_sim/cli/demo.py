@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
 from ivr_sim.call import Phrase
-from ivr_sim.cli.running import Terminal, data_option, open_data_folder, open_private, run
+from ivr_sim.cli.running import (
+    Terminal,
+    data_option,
+    merchant_folder,
+    open_data_folder,
+    open_private,
+    run,
+)
 from ivr_sim.harness import FAULTS, LATE_SECONDS, Caller, Script, late
 from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
 from ivr_sim.merchant import Merchant
@@ -66,10 +73,7 @@ async def _demo(
     recordings: list[str] = []
     plain: dict[str, Any] = {"markup": False, "soft_wrap": True}  # a folder's name may hold [ and ]
     console.print(f"data folder {data}; journal and recording in {out}", style="dim", **plain)
-    with (
-        TemporaryDirectory(prefix="ivr-sim-demo-") as services,
-        open_private(out / "journal.jsonl") as lines,
-    ):
+    with open_private(out / "journal.jsonl") as lines:
         journal.subscribe(JsonLines(lines))
         journal.subscribe(Transcript(console, lambda name, params: catalogue.text(Phrase(name, params))))
         journal.subscribe(lambda r: ended.append(r.event) if isinstance(r.event, CallEnded) else None)
@@ -77,7 +81,7 @@ async def _demo(
             lambda r: recordings.append(r.event.path) if isinstance(r.event, RecordingWritten) else None
         )
         around = late(LATE_SECONDS) if fault == "authorizer_late" else None
-        merchant = Merchant(reactor, Path(services), now=local_now, around=around)
+        merchant = Merchant(reactor, merchant_folder(data), now=local_now, around=around)
         merchant.start()
         node = Node(reactor, merchant, journal, data=data, out=out, accounts=(PAYER,), language=language)
         payer = None
@@ -85,9 +89,9 @@ async def _demo(
             await node.start()
             if fault == "authorizer_down":
                 await merchant.authorizer.stop()
-            key = merchant.keys.issue(
-                AMOUNT, "Cargo IVR", f"demo-{local_now():%H%M%S}", expires_in=timedelta(hours=1)
-            )
+            # The merchant stays, and an order of its has one key for ever.
+            order_id = f"demo-{local_now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            key = merchant.keys.issue(AMOUNT, "Cargo IVR", order_id, expires_in=timedelta(hours=1))
             console.print(
                 f"[bold]A payer calls {MERCHANT_KEYS} to pay {key.amount} MXN for order {key.order_id} "
                 f"with payment key {key.key}[/bold]" + (f" (fault: {fault})" if fault else ""),

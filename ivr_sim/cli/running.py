@@ -18,7 +18,14 @@ from twisted.python.failure import Failure
 
 from ivr_sim.errors import ConfigurationError
 
-__all__ = ["Terminal", "data_option", "forbid_core_dumps", "open_data_folder", "open_private", "run"]
+__all__ = [
+    "Terminal",
+    "data_option",
+    "forbid_core_dumps",
+    "open_data_folder",
+    "open_private",
+    "run",
+]
 
 T = TypeVar("T")
 FAREWELL = 10.0  # seconds that calls under way have to end when a command is interrupted
@@ -61,6 +68,14 @@ def open_data_folder(path: Path) -> Path:
             f"the folder {path} cannot be written ({error.strerror}); name another with --data or --out"
         ) from error
     return path.absolute()
+
+
+def merchant_folder(data: Path) -> Path:
+    """Where a data folder's own merchant has its account and databases; its owner's only, like its keys."""
+    folder = data / "merchant"
+    with suppress(OSError):  # who uses it says what is wrong with it
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def open_private(path: Path) -> IO[str]:

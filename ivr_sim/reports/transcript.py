@@ -83,6 +83,11 @@ class Transcript:
                 code = f" ({event.error_code})" if event.error_code else ""
                 charge = f", charge {event.charge_id}" if event.charge_id else ""
                 return "HTTP", f"charge → {event.result}{code}{charge}, {event.ms} ms", "magenta"
+            case j.ChargeReconciled():
+                code = f" ({event.error_code})" if event.error_code else ""
+                charge = f", charge {event.charge_id}" if event.charge_id else ""
+                text = f"charge of {event.amount} for order {event.order_id} found to be {event.result}"
+                return "HTTP", f"{text}{code}{charge}", "magenta"
             case j.CallEnded():
                 cause = f" ({event.cause})" if event.cause else ""
                 return "call", f"ended by the {_who(event.by)}: {event.outcome}{cause}", "bold"

@@ -53,6 +53,18 @@ def test_a_call_line_by_line(journal, page):
     ]
 
 
+def test_a_charge_of_an_earlier_call(journal, page):
+    found = {"attempt": "a", "order_id": "ord-1", "amount": Decimal("200.00")}
+    journal.emit(
+        j.ChargeReconciled(**found, result="approved", charge_id="trx", error_code=None), call="0009"
+    )
+    journal.emit(j.ChargeReconciled(**found, result="declined", charge_id=None, error_code=3001), call="0009")
+    assert [" ".join(line.split()) for line in page.getvalue().splitlines()] == [
+        "HTTP charge of 200.00 for order ord-1 found to be approved, charge trx",
+        "HTTP charge of 200.00 for order ord-1 found to be declined (3001)",
+    ]
+
+
 def test_a_call_that_never_was(journal, page):
     journal.emit(j.CallFailed(status=488, reason="Not Acceptable Here"), call="0002")
     assert "failed: 488 Not Acceptable Here" in page.getvalue()
