@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import ChargeSettled
@@ -89,9 +90,13 @@ def cases() -> Iterator[Case]:
 CASES = list(cases())
 
 
-@pytest.fixture(scope="module")
-def hold(world: Any, proxy: Any, approved: Any, library: Any) -> Callable[..., Any]:
+@pytest.fixture
+def hold(
+    world: Any, proxy: Any, approved: Any, heard: Any, library: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Holds the call of a case, up to its end: what there is then, with the process as it stands."""
+
+    monkeypatch.setattr("ivr_sim.legs.recording.Receiver", heard)
 
     async def hold_(folder: Path, case: Case) -> SimpleNamespace:
         merchant = world.open_merchant(reactor, folder / "services")
@@ -159,6 +164,33 @@ def test_cut(on_reactor: Any, world: Any, hold: Any, tmp_path: Path, case: Case)
         await till.serve("0002")
         world.check_told(till.told("0002"), world.completed(scene.merchant))
         assert [name for name, _ in till.told("0002")] == ["already_paid" if case.paid else "approved"]
+        assert len(world.completed(scene.merchant)) == 1
+        world.check_books(till.entries(), scene.merchant)
+        await close(scene, till)
+
+    on_reactor(play, seconds=30)
+
+
+def test_a_charge_that_arrives_after_it_was_given_up(
+    on_reactor: Any, world: Any, hold: Any, tmp_path: Path
+) -> None:
+    """Three looks found nothing, and so it was told. Whoever calls next is told better, and pays nothing."""
+
+    async def play() -> None:
+        never = LOOK_3 + 1
+        case = Case({CHARGE: ("request", "whole", "stall")}, "openpay_failed", paid=False, late=never)
+        scene = await hold(tmp_path, case)
+        assert [name for name, _ in scene.told] == [case.told]
+        assert [entry.result for entry in scene.till.entries()] == ["failed"]
+        arrived: Deferred[bytes] = Deferred()
+        scene.way.ask(scene.way.held.pop(never), arrived.callback)
+        assert b'"completed"' in await arrived
+
+        till = await anew(world, scene)
+        await till.cashier.start()
+        await till.serve("0002")
+        assert [name for name, _ in till.told("0002")] == ["already_paid"]
+        assert [(call, event.result) for call, event in till.reconciled()] == [("0001", "approved")]
         assert len(world.completed(scene.merchant)) == 1
         world.check_books(till.entries(), scene.merchant)
         await close(scene, till)

@@ -20,6 +20,7 @@ import sqlalchemy
 import world
 from twisted.internet.defer import Deferred
 
+import ivr_sim.legs.recording as legs
 import ivr_sim.openpay.app as stand_in
 from ivr_sim.harness.replay import read_caller
 from ivr_sim.ivr import Ivr
@@ -129,4 +130,6 @@ def serve(tape: Samples, tell: Callable[[object], None]) -> None:
 
 if __name__ == "__main__":
     assert "twisted.internet.reactor" not in sys.modules
-    serve(read_caller(Path(sys.argv[1])), lambda what: print(json.dumps(what), flush=True))
+    recording = read_caller(Path(sys.argv[1]))
+    legs.Receiver = world.Heard(recording)  # type: ignore[misc, assignment]
+    serve(recording, lambda what: print(json.dumps(what), flush=True))
