@@ -6,14 +6,10 @@ of payment keys, and the stand-in on its own, each with a thread pool of its own
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import secrets
 import string
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +21,7 @@ from ivr_sim.clients import AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayC
 from ivr_sim.dialogue import Limits, Shop
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
+from ivr_sim.kept import kept
 from ivr_sim.ledger import Ledger
 from ivr_sim.wsgi import WebServer
 
@@ -58,11 +55,14 @@ class Merchant:
         self._reactor = reactor
         self._now = now
         self.user = "openpay"
-        account = _account(folder)
-        self.password = account["password"]
-        self.merchant_id = account["merchant_id"]
-        self.private_key = account["private_key"]
-        self.public_key = account["public_key"]
+        account = kept(folder / "account.json", _account)
+        try:
+            self.password = account["password"]
+            self.merchant_id = account["merchant_id"]
+            self.private_key = account["private_key"]
+            self.public_key = account["public_key"]
+        except KeyError as missing:
+            raise ConfigurationError(f"{folder / 'account.json'} has no {missing}; move it away") from None
         self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
         self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
@@ -138,37 +138,13 @@ class Merchant:
         )
 
 
-def _account(folder: Path) -> dict[str, str]:
-    """The merchant's account and passwords: made once, readable by their owner only."""
-    path = folder / "account.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            made = {
-                "password": secrets.token_urlsafe(12),
-                "merchant_id": "m" + _letters(19),
-                "private_key": "sk_" + _letters(32),
-                "public_key": "pk_" + _letters(32),
-            }
-            _write_once(path, json.dumps(made, indent=1) + "\n")
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return {name: str(kept[name]) for name in ("password", "merchant_id", "private_key", "public_key")}
-    except OSError as error:
-        raise ConfigurationError(f"the folder {folder} cannot be used: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError):
-        raise ConfigurationError(f"{path} cannot be read as a merchant's account; move it away") from None
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Write a private file whole, unless somebody else does so first."""
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        os.unlink(part)
+def _account() -> dict[str, str]:
+    return {
+        "password": secrets.token_urlsafe(12),
+        "merchant_id": "m" + _letters(19),
+        "private_key": "sk_" + _letters(32),
+        "public_key": "pk_" + _letters(32),
+    }
 
 
 def _letters(n: int) -> str:

@@ -49,7 +49,7 @@ class CallerSession(Session):
 
     def start(self) -> None:
         """Send the INVITE."""
-        host = self._agent.local_address(self._peer)[0]
+        host = self._agent.media_host(self._peer[0])
         headers = Headers(
             [
                 ("From", f"{self._agent.name_addr};tag={self.local_tag}"),

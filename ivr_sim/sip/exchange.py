@@ -59,7 +59,7 @@ class Exchange:
 
     accounts: user to password; lines: those of the accounts that are IVR lines. Off loopback, or with
     ``require_auth_for_invite``, whatever begins a call needs digest credentials too (407). domain is the
-    realm as well. ``on_event(event)`` hears what happens; ``trace`` is ``UdpEndpoint``'s.
+    realm as well. ``on_event(event)`` hears what happens; ``trace`` and ``advertise`` are ``UdpEndpoint``'s.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Exchange:
         require_auth_for_invite: bool = False,
         on_event: Callable[[ExchangeEvent], None] | None = None,
         trace: Callable[[str, bytes, Address], None] | None = None,
+        advertise: str | None = None,
     ) -> None:
         unknown = [line for line in lines if line not in accounts]
         if unknown:
@@ -85,7 +86,10 @@ class Exchange:
         self._lines = tuple(lines)
         self._auth = require_auth_for_invite or not _is_loopback(host)
         self._on_event = on_event
-        self._endpoint = UdpEndpoint(reactor, host, port, on_bad=self._bad_message, trace=trace)
+        self._endpoint = UdpEndpoint(
+            reactor, host, port, on_bad=self._bad_message, trace=trace, advertise=advertise
+        )
+        self._told: set[str] = set()  # addresses of ours that peers were told
         self._layer = TransactionLayer(reactor, self._endpoint, self._request, on_ack=self._ack)
         self._gate = DigestGate(domain, accounts, secrets.token_bytes(32))
         self._registrar = Registrar(accounts, self._gate)
@@ -135,7 +139,7 @@ class Exchange:
             return
         elif request.to.tag is not None:
             targets = [self._inside(request, uri, source)]
-            self._forward(server, targets, done=request.method == "BYE")
+            self._forward(server, targets, source, done=request.method == "BYE")
         elif not self._auth or self._admit(server, request, source):
             self._begin(server, request, uri, source)
 
@@ -205,7 +209,7 @@ class Exchange:
                     contact=bindings[0].contact.text,
                 )
             )
-        self._forward(server, targets)
+        self._forward(server, targets, source)
 
     def _find(self, user: str) -> list[Binding]:
         """The bindings to try: of a registered user the newest first, otherwise of all lines in turn."""
@@ -222,7 +226,9 @@ class Exchange:
             self._dealt[bindings[0].contact.text] = self._turn
         return bindings
 
-    def _forward(self, server: ServerTransaction, targets: Sequence[Target], *, done: bool = False) -> None:
+    def _forward(
+        self, server: ServerTransaction, targets: Sequence[Target], source: Address, *, done: bool = False
+    ) -> None:
         request = server.request
         self._drop_credentials(request)
         call_id, outside = request.call_id, request.to.tag is None
@@ -234,7 +240,9 @@ class Exchange:
             elif outside:
                 self._calls.answered(call_id, target)
 
-        host, port = self._local(targets[0].destination)
+        # Of the two ends one may be on this machine, and reach us by the other's way; not so the reverse.
+        ways = [self._local(peer) for peer in (source, targets[0].destination)]
+        host, port = next((way for way in ways if not _is_loopback(way[0])), ways[0])
         forwarding = Forwarding(
             self._layer,
             server,
@@ -283,12 +291,14 @@ class Exchange:
     # Addresses -----------------------------------------------------------------------------------
 
     def _local(self, peer: Address) -> Address:
-        return self._endpoint.local_address(peer)
+        local = self._endpoint.local_address(peer)
+        self._told.add(local[0])
+        return local
 
     def _is_ours(self, uri: Uri, peer: Address) -> bool:
         """Whether a URI means this exchange or its domain; a port that is not named is any."""
         host, port = self._local(peer)
-        names = (self._domain.lower(), self._host, host, "localhost")
+        names = (self._domain.lower(), self._host, host, "localhost", *self._told)
         return uri.host.strip("[]").lower() in names and uri.port in (None, port)
 
     def _pop_routes(self, request: Request, source: Address) -> None:

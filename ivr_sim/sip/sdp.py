@@ -269,6 +269,18 @@ def _is_codec(media: Media, payload_type: str) -> bool:
     return expected is not None and name == expected and clock in (8000, None)
 
 
+def media_host(description: Description) -> str | None:
+    """The IPv4 address that audio comes from and goes to; None where there is none, as on hold."""
+    for media in description.media:
+        host = media.host or description.host
+        try:
+            if media.kind == "audio" and int(ipaddress.IPv4Address(host or "")):
+                return host
+        except ValueError:
+            continue
+    return None
+
+
 def answer(offered: Description, *, host: str, port: int, origin: Origin) -> Answer:
     """Answer an offer: one codec in the offerer's order, its telephone-event, one m= line per m= line.
 

@@ -175,14 +175,17 @@ class Session:
 
         Raises BadMessage: 400, 415, 488.
         """
-        host = self._agent.local_address(self._peer)[0]
+        port = self.stream.local_port
         if not request.body:
-            return sdp.offer(host=host, port=self.stream.local_port, origin=self._origin), None
+            host = self._agent.media_host(self._peer[0])
+            return sdp.offer(host=host, port=port, origin=self._origin), None
         check_content(request)
         try:
-            made = sdp.answer(
-                sdp.parse(request.body), host=host, port=self.stream.local_port, origin=self._origin
-            )
+            offered = sdp.parse(request.body)
+            # Behind an exchange the SIP peer is not who sends the audio: the description says who does.
+            before = self._agreed.remote[0] if self._agreed is not None else self._peer[0]
+            host = self._agent.media_host(sdp.media_host(offered) or before)
+            made = sdp.answer(offered, host=host, port=port, origin=self._origin)
         except (sdp.BadDescription, sdp.NotAcceptable) as error:
             log.info("an offer was refused", call=self.call_id, reason=str(error))
             raise BadMessage(

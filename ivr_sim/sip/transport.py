@@ -16,10 +16,15 @@ from ivr_sim.errors import ConfigurationError, LocalProtocolError, place
 from ivr_sim.sip import info
 from ivr_sim.sip.message import BadMessage, Message, bad_request_reply, parse
 
-__all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint"]
+__all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint", "local_host"]
 
 Address = tuple[str, int]
 log = structlog.get_logger(__name__)
+
+WILDCARDS = ("0.0.0.0", "")  # noqa: S104  compared, not bound
+LOOPBACK = "127.0.0.1"
+# Nobody has this address (RFC 5737): the way to it is the way to a name that is not asked for.
+ANYWHERE = "192.0.2.1"
 
 
 class CannotListen(ConfigurationError):
@@ -40,13 +45,33 @@ class Endpoint(Protocol):
         ...
 
 
+def local_host(bound: str, peer: str, advertise: str | None = None) -> str:
+    """The address by which a peer reaches a socket bound to ``bound``.
+
+    When that is all addresses: for a peer off loopback ``advertise``, if given, otherwise the address that
+    the kernel's route to it has.
+    """
+    if bound not in WILDCARDS:
+        return bound
+    if not isIPAddress(peer):
+        peer = ANYWHERE
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((peer, 9))  # sends nothing
+            route = str(probe.getsockname()[0])
+        except OSError:
+            route = LOOPBACK
+    return advertise if advertise and not route.startswith("127.") else route
+
+
 class UdpEndpoint(DatagramProtocol):
     """One bound UDP socket that speaks SIP.
 
     host, port: where to listen, port 0 for any free one. ``on_message(message, source)`` gets what could
     be parsed; a request that could not is refused here, and ``on_bad(error, source)`` hears of it.
     ``trace(direction, data, peer)`` sees every datagram, direction being "received" or "sent"; of bodies it
-    sees session descriptions only, since others may be keys.
+    sees session descriptions only, since others may be keys. ``advertise`` is the address that peers off
+    loopback are told when all addresses are listened on, instead of the one that their route has.
     """
 
     noisy = False
@@ -59,10 +84,12 @@ class UdpEndpoint(DatagramProtocol):
         *,
         on_bad: Callable[[BadMessage, Address], None] | None = None,
         trace: Callable[[str, bytes, Address], None] | None = None,
+        advertise: str | None = None,
     ) -> None:
         self._reactor = reactor
         self._host = host
         self._port = port
+        self._advertise = advertise
         self._on_bad = on_bad
         self._trace = trace
         self._listening: Any = None
@@ -94,15 +121,8 @@ class UdpEndpoint(DatagramProtocol):
         return int(self._listening.getHost().port)
 
     def local_address(self, peer: Address) -> Address:
-        """The address bound to; when that is all of them, the one that the kernel's route to the peer has."""
-        if self._host not in ("0.0.0.0", ""):  # noqa: S104  compared, not bound
-            return self._host, self.port
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect(peer)  # sends nothing
-            except OSError:
-                return "127.0.0.1", self.port
-            return str(probe.getsockname()[0]), self.port
+        """The address bound to; when that is all of them, see ``local_host``."""
+        return local_host(self._host, peer[0], self._advertise), self.port
 
     def send(self, message: Message | bytes, peer: Address) -> None:
         """Send one message to an address or host name; what cannot be sent is as good as lost on the way."""

@@ -20,7 +20,7 @@ from ivr_sim.sip.registration import Registration, RegistrationRefused
 from ivr_sim.sip.session import ALLOW, SDP, Session, decline
 from ivr_sim.sip.states import CallFailed, Ended, SessionState
 from ivr_sim.sip.transactions import ServerTransaction, TransactionLayer
-from ivr_sim.sip.transport import Address, UdpEndpoint
+from ivr_sim.sip.transport import Address, UdpEndpoint, local_host
 from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = [
@@ -45,7 +45,8 @@ class UserAgent:
     reactor: IReactorTime and IReactorUDP. engine: carries the media; started and stopped by its owner.
     server: host and port of registrar and outbound proxy, which all requests outside of dialogs go to.
     host, port: where to listen, 0 for any free port. on_call: is called with each Session that rings;
-    without it calls are refused with 486. expires: seconds of a registration.
+    without it calls are refused with 486. expires: seconds of a registration. advertise: the address that
+    peers off loopback are told, where all addresses are listened on.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class UserAgent:
         on_call: Callable[[Session], None] | None = None,
         display_name: str | None = None,
         expires: int = 300,
+        advertise: str | None = None,
     ) -> None:
         self.server = server
         self.username = username
@@ -73,7 +75,8 @@ class UserAgent:
         self._reactor = reactor
         self._engine = engine
         self._expires = expires
-        self._endpoint = UdpEndpoint(reactor, host, port)
+        self._advertise = advertise
+        self._endpoint = UdpEndpoint(reactor, host, port, advertise=advertise)
         self.layer = TransactionLayer(reactor, self._endpoint, self._requested, on_ack=self._acknowledged)
         self.client = UserAgentClient(self.layer, username=username, password=password, product=PRODUCT)
         self._registration: Registration | None = None
@@ -177,6 +180,10 @@ class UserAgent:
     def local_address(self, peer: Address) -> Address:
         """Our host and SIP port as this peer should write to us."""
         return self._endpoint.local_address(peer)
+
+    def media_host(self, remote: str) -> str:
+        """Our address for media, as whoever sends from ``remote`` should write to it."""
+        return local_host(self._engine.host, remote, self._advertise)
 
     def contact_headers(self, peer: Address) -> tuple[tuple[str, str], ...]:
         """Contact, and what we can: for INVITEs, REGISTERs and their answers."""
