@@ -15,11 +15,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 import ivr_sim.openpay.app as stand_in
@@ -126,6 +128,23 @@ class Late:
             await deferLater(reactor, 0.002)  # type: ignore[arg-type]
 
 
+def stop_time_after_looks(till: Any, clock: Any, looks: int) -> Deferred[None]:
+    """Fires when Openpay was asked so often what it knows of the order; time stands still from there on."""
+    asked: Deferred[None] = Deferred()
+    list_charges = till.client.list_charges
+    left = iter(range(looks - 1, -1, -1))
+
+    async def counted(**query: Any) -> Any:
+        found = await list_charges(**query)
+        if next(left, None) == 0:
+            clock.frozen = True
+            reactor.callLater(0, asked.callback, None)  # type: ignore[attr-defined]
+        return found
+
+    till.client.list_charges = counted
+    return asked
+
+
 async def start_again(
     world: Any,
     merchant: Any,
@@ -137,21 +156,26 @@ async def start_again(
     late: Late | None = None,
 ) -> None:
     """A process on what was left, and two callers: one at once, one when everything is settled."""
-    clock = world.Leaping(reactor)
+    clock = world.Leaping(reactor, begins=world.BEGINNING + timedelta(seconds=10))
     clock.frozen = True
     till = world.Till(reactor, world.Place.of(merchant, folder / "ledger.sqlite3"), clock, attempts="b")
     try:
         left = till.ledger.entries(open_only=True)
         assert [(e.attempt, e.call) for e in left] == ([("a-1", "0001")] if left_open else [])
         world.check_told(said, world.completed(merchant))
+        # Three looks at what was left open, and one for the caller: they find nothing, and prove nothing,
+        # for they began within what the requests of the process that died may take.
+        asked = stop_time_after_looks(till, clock, 4) if late is not None else None
         await till.cashier.start()
         await till.serve("0002")
         [(at_once, _)] = till.told("0002")
         known = paid and late is None
         assert at_once == ("already_paid" if known else "unknown_outcome" if left_open else "approved")
-        if late is not None:
-            await late.arrive()
         clock.frozen = False
+        if late is not None and asked is not None:
+            await asked
+            await late.arrive()
+            clock.frozen = False
         settled = [(call, event.result) for call, event in await till.settled(reactor)]
         assert settled == ([("0001", "approved" if paid else "failed")] if left_open else [])
         world.check_books(till.entries(), merchant)

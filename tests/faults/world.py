@@ -68,10 +68,13 @@ class Leaping(Ahead):
     Only waits of a second and more: the others are over soon. While ``frozen``, it goes as clocks go.
     """
 
-    def __init__(self, reactor: Any, busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, reactor: Any, busy: Callable[[], bool] = lambda: False, *, begins: datetime = BEGINNING
+    ) -> None:
         super().__init__(reactor)
         self._busy = busy
         self._start = reactor.seconds()
+        self._begins = begins
         self.frozen = False
 
     def callLater(self, delay: float, what: Callable[..., Any], *args: Any, **named: Any) -> Any:  # noqa: N802
@@ -82,7 +85,7 @@ class Leaping(Ahead):
 
     def now(self) -> datetime:
         """The wall clock of who lives by this one."""
-        return BEGINNING + timedelta(seconds=self.seconds() - self._start)
+        return self._begins + timedelta(seconds=self.seconds() - self._start)
 
     def _leap(self, call: Any) -> None:
         if not call.active():
