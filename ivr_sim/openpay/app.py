@@ -75,6 +75,14 @@ def create_app(
         if is_public and not public:
             raise OpenpayError(1010)
 
+    @app.before_request
+    def refuse_nul() -> None:
+        """Nothing has a NUL in its name, and PostgreSQL would fail to look. Raises OpenpayError 1005, 1001."""
+        if "\x00" in request.path:
+            raise OpenpayError(1005)
+        if any("\x00" in value for value in request.args.values()):
+            raise OpenpayError(1001, "The query holds a NUL")
+
     @app.post("/v1/<merchant>/tokens")
     def post_token(merchant: str) -> Response:
         sign_in(merchant, public=True)

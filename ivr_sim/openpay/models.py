@@ -81,6 +81,8 @@ def _read_amount(value: Decimal) -> Decimal:
 def _text(value: str) -> str:
     if "\x00" in value:  # no database keeps it, and no name has it
         raise PydanticCustomError("text", "must not hold a NUL")
+    if any("\ud800" <= sign <= "\udfff" for sign in value):  # half a sign: nobody could be answered with it
+        raise PydanticCustomError("text", "must not hold a lone surrogate")
     return value
 
 

@@ -80,10 +80,15 @@ def api(store: Store) -> Api:
     return Api(store)
 
 
-@pytest.fixture(scope="module")
-def kept_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Api]]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def kept_api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Api]]:
     """One API for all examples of a property test."""
-    store = Store(f"sqlite:///{tmp_path_factory.mktemp('kept')}/openpay.db")
+    if request.param == "sqlite":
+        store = Store(f"sqlite:///{tmp_path_factory.mktemp('kept')}/openpay.db")
+    else:
+        store = Store(request.getfixturevalue("postgresql").fresh())
     api = Api(store)
     yield lambda: api
     store.close()

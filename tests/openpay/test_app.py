@@ -255,6 +255,8 @@ class TestCharges:
             ({"currency": "EUR"}, (400, 1001)),
             ({"confirm": "perhaps"}, (400, 1001)),
             ({"confirm": False}, (400, 1001)),
+            ({"metadata": {"a": "\ud800"}}, (400, 1001)),
+            ({"metadata": {"a\x00": "x"}}, (400, 1001)),
             ({"metadata": {"a": [1]}}, (400, 1001)),
             ({"metadata": [1]}, (400, 1001)),
             ({"customer": {"name": "x"}}, (400, 1001)),
@@ -371,6 +373,11 @@ class TestLists:
 
 class TestRefusals:
     """What is wrong before any of it is looked at."""
+
+    def test_a_nul_in_the_url(self, api: Any) -> None:
+        assert api.refusal(api("GET", "/charges/tr%00")) == (404, 1005)
+        assert api.refusal(api("GET", "/tokens/%00")) == (404, 1005)
+        assert api.refusal(api("GET", "/charges?order_id=%00")) == (400, 1001)
 
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"NaN", b"[" * 60_000, b"a=1&b=2"]
