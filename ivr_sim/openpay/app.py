@@ -77,7 +77,7 @@ def create_app(
 
     @app.before_request
     def refuse_nul() -> None:
-        """Nothing has a NUL in its name, and PostgreSQL would fail to look. Raises OpenpayError 1005, 1001."""
+        """No name holds a NUL, and PostgreSQL would fail to look for it. Raises OpenpayError 1005, 1001."""
         if "\x00" in request.path:
             raise OpenpayError(1005)
         if any("\x00" in value for value in request.args.values()):
