@@ -8,13 +8,16 @@ it; the order of keys, more keys, white space and other headers are the merchant
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ivr_sim.clients.http import Body, Credentials, HttpClient, HttpFailed, Reply, checked_url
+from ivr_sim.clients.shown import for_key
 from ivr_sim.dialogue.services import AuthorizerFailed, Payable, PaymentKeys, Refusal
 from ivr_sim.errors import ConfigurationError, LocalProtocolError
+from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.openpay import wire
 from ivr_sim.openpay.models import MAX_AMOUNT
 
@@ -34,7 +37,8 @@ class AuthorizerClient(PaymentKeys):
 
     url, user, password: as the merchant registered them. timeout: seconds from before DNS to the last
     byte of the body. mode: ``production`` wants https; a certificate is verified in either. agent: an
-    IAgent instead of Twisted's own. Raises ConfigurationError for what cannot work.
+    IAgent instead of Twisted's own. on_exchange: ``HttpClient``'s. Raises ConfigurationError for what
+    cannot work.
     """
 
     def __init__(
@@ -47,12 +51,13 @@ class AuthorizerClient(PaymentKeys):
         timeout: float = 5.0,
         mode: Literal["sandbox", "production"] = "sandbox",
         agent: Any = None,
+        on_exchange: Callable[[HttpExchange], None] | None = None,
     ) -> None:
         self._url = checked_url(url, "the authorizer's")
         if mode == "production" and urlsplit(url).scheme != "https":
             raise ConfigurationError("in production the authorizer's URL must begin with https://")
         self._credentials = Credentials(user, password)
-        self._http = HttpClient(reactor, timeout=timeout, agent=agent)
+        self._http = HttpClient(reactor, timeout=timeout, agent=agent, on_exchange=on_exchange)
 
     async def look_up(self, key: str) -> Payable | Refusal:
         """Ask for one payment key: 4 to 12 digits, no leading zero, sent as a number.
@@ -68,6 +73,7 @@ class AuthorizerClient(PaymentKeys):
                 headers=_HEADERS,
                 credentials=self._credentials,
                 body=Body(f'{{"ivr_key": {key}}}'),
+                shown=for_key(key),
             )
         except HttpFailed as failed:
             raise _unreached(failed) from None

@@ -8,11 +8,12 @@ masked in everything that an exception or a log could show of it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import structlog
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -27,10 +28,13 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from ivr_sim.clients.resolver import ResolvingReactor
-from ivr_sim.errors import ConfigurationError, IvrSimError
+from ivr_sim.clients.shown import HIDDEN, Shown, harmless_headers
+from ivr_sim.errors import ConfigurationError, IvrSimError, place
+from ivr_sim.http_exchange import NOT_SHOWN, HttpExchange
 
 __all__ = ["Body", "Credentials", "HttpCause", "HttpClient", "HttpFailed", "Reply", "checked_url"]
 
+log = structlog.get_logger(__name__)
 HttpCause = Literal["dns", "connect", "tls", "timeout", "broken", "too_large"]
 MAX_REPLY = 64 * 1024  # bytes of a body that are read
 # Seconds until a host's next address is tried, while the first one is silent (RFC 8305 section 5). It is
@@ -129,13 +133,22 @@ class HttpClient:
     """Makes requests on the reactor.
 
     timeout: seconds that one request may take in all, on the reactor's clock. agent: an IAgent
-    instead of Twisted's own, which verifies certificates against the platform's roots.
+    instead of Twisted's own, which verifies certificates against the platform's roots. on_exchange: hears
+    of each request when it is over, in the context of whoever awaits it; an error of its own is logged.
     """
 
-    def __init__(self, reactor: Any, *, timeout: float, agent: Any = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        timeout: float,
+        agent: Any = None,
+        on_exchange: Callable[[HttpExchange], None] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._timeout = timeout
         self._agent = agent
+        self._on_exchange = on_exchange
         self._connector = ResolvingReactor(reactor)
         self._endpoints = _Endpoints(self._connector, timeout)
 
@@ -147,11 +160,40 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         credentials: Credentials | None = None,
         body: Body | None = None,
+        shown: Shown = HIDDEN,
     ) -> Reply:
-        """Send one request and read its reply. Raises HttpFailed; cancelling closes the connection."""
+        """Send one request and read its reply. Raises HttpFailed; cancelling closes the connection.
+
+        shown: what of it ``on_exchange`` may see.
+        """
         start = self._reactor.seconds()
-        exchange = _Exchange()
+        exchange = _Exchange(self._reactor)
         connection = _OneConnection(self._reactor)
+
+        def tell(cause: str | None) -> None:
+            if self._on_exchange is None:
+                return
+            connected, headed = connection.connected_at, exchange.headed_at
+            try:
+                self._on_exchange(
+                    HttpExchange(
+                        service=shown.service,
+                        method=method,
+                        url=url if shown.with_query else _without_query(url),
+                        sent_headers=_as_sent(headers or {}, credentials, body),
+                        sent=shown.sent,
+                        status=exchange.status,
+                        headers=harmless_headers(exchange.headers),
+                        reply=shown.reply(exchange.body),
+                        cause=cause,
+                        ms=round((self._reactor.seconds() - start) * 1000),
+                        connected_ms=None if connected is None else round((connected - start) * 1000),
+                        first_byte_ms=None if headed is None else round((headed - start) * 1000),
+                    )
+                )
+            except Exception as error:
+                log.error("a watcher of HTTP failed", error=type(error).__name__, at=place(error))
+
         agent: Any = self._agent or Agent.usingEndpointFactory(
             self._connector, self._endpoints, pool=connection
         )
@@ -172,6 +214,7 @@ class HttpClient:
         except CancelledError:
             if not late:
                 connection.abort()
+                tell("cancelled")
                 raise
         except Exception as failed:
             cause = _cause(failed)
@@ -185,6 +228,7 @@ class HttpClient:
             cause = "timeout"
         elif exchange.too_large:
             cause = "too_large"
+        tell(cause)
         if cause is not None:
             connection.abort()
             sent = body.sent if body is not None else cause not in ("dns", "connect", "tls")
@@ -219,7 +263,9 @@ class _OneConnection(HTTPConnectionPool):
 
     def __init__(self, reactor: Any) -> None:
         super().__init__(reactor, persistent=False)
+        self._clock = reactor
         self._protocol: Any = None
+        self.connected_at: float | None = None
 
     def getConnection(self, key: Any, endpoint: Any) -> Any:  # noqa: N802
         """Called by the agent for the connection that it needs."""
@@ -227,6 +273,7 @@ class _OneConnection(HTTPConnectionPool):
 
     def _keep(self, protocol: Any) -> Any:
         self._protocol = protocol
+        self.connected_at = self._clock.seconds()
         return protocol
 
     def abort(self) -> None:
@@ -238,7 +285,9 @@ class _OneConnection(HTTPConnectionPool):
 class _Exchange:
     """What has come of a reply so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self.headed_at: float | None = None
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.body = b""
@@ -247,6 +296,7 @@ class _Exchange:
     def read(self, response: Any) -> Deferred[None]:
         """Read the body; the Deferred fires at its end, and cancelling it closes the connection."""
         self.status = response.code
+        self.headed_at = self._clock.seconds()
         for name, values in response.headers.getAllRawHeaders():
             self.headers[name.decode("latin-1").lower()] = values[-1].decode("latin-1")
         protocol = _BodyReader(self)
@@ -315,6 +365,21 @@ def _headers(given: Mapping[str, str], credentials: Credentials | None) -> Heade
     if credentials is not None:
         headers.setRawHeaders(b"Authorization", [credentials.header()])
     return headers
+
+
+def _as_sent(given: Mapping[str, str], credentials: Credentials | None, body: Body | None) -> dict[str, str]:
+    """The headers of a request as they may be shown."""
+    headers = dict(given)
+    if credentials is not None:
+        headers["Authorization"] = f"Basic {NOT_SHOWN}"
+    if body is not None:
+        headers["Content-Length"] = str(body.length)
+    return headers
+
+
+def _without_query(url: str) -> str:
+    path, mark, _ = url.partition("?")
+    return f"{path}?{NOT_SHOWN}" if mark else url
 
 
 def _cause(failed: BaseException) -> HttpCause:

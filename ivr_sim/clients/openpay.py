@@ -7,7 +7,7 @@ are put together there and nowhere else, and neither exceptions nor logs can sho
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -16,7 +16,9 @@ from pydantic import TypeAdapter
 
 from ivr_sim.cards import Card
 from ivr_sim.clients.http import Body, Credentials, HttpClient, HttpFailed, Reply, checked_url
+from ivr_sim.clients.shown import Shown, for_charge, for_token
 from ivr_sim.errors import ConfigurationError, IvrSimError
+from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.openpay import wire
 from ivr_sim.openpay.models import Charge, Token
 
@@ -64,8 +66,8 @@ class OpenpayClient:
     """One merchant's view of the API.
 
     base_url: up to ``/v1``; only https, but for hosts on loopback, because it carries cards. timeout:
-    seconds that each request may take, from before DNS to the last byte. Every method raises
-    OpenpayRefused or OpenpayUnreachable.
+    seconds that each request may take, from before DNS to the last byte. on_exchange: ``HttpClient``'s.
+    Every method raises OpenpayRefused or OpenpayUnreachable.
     """
 
     def __init__(
@@ -77,13 +79,14 @@ class OpenpayClient:
         *,
         timeout: float = 20.0,
         agent: Any = None,
+        on_exchange: Callable[[HttpExchange], None] | None = None,
     ) -> None:
         parts = urlsplit(checked_url(base_url, "Openpay's"))
         if parts.scheme != "https" and not _on_loopback(parts.hostname or ""):
             raise ConfigurationError("Openpay's URL must begin with https:// unless it is on loopback")
         self._url = f"{base_url.rstrip('/')}/{quote(merchant_id, safe='')}"
         self._credentials = Credentials(private_key, "")
-        self._http = HttpClient(reactor, timeout=timeout, agent=agent)
+        self._http = HttpClient(reactor, timeout=timeout, agent=agent, on_exchange=on_exchange)
 
     async def create_token(self, card: Card, holder_name: str) -> Token:
         """Make a token of a card: good for one charge, whatever comes of it."""
@@ -103,6 +106,7 @@ class OpenpayClient:
                     }
                 )
             ),
+            shown=for_token(),
         )
 
     async def create_charge(
@@ -126,7 +130,7 @@ class OpenpayClient:
         }
         if metadata:
             asked["metadata"] = metadata
-        return await self._ask(_CHARGE, "POST", "/charges", Body(wire.dumps(asked)))
+        return await self._ask(_CHARGE, "POST", "/charges", Body(wire.dumps(asked)), shown=for_charge(asked))
 
     async def create_ivr_charge(
         self,
@@ -153,7 +157,7 @@ class OpenpayClient:
         }
         if metadata:
             asked["metadata"] = metadata
-        return await self._ask(_CHARGE, "POST", "/charges", Body(wire.dumps(asked)))
+        return await self._ask(_CHARGE, "POST", "/charges", Body(wire.dumps(asked)), shown=for_charge(asked))
 
     async def get_charge(self, charge_id: str) -> Charge:
         """The charge with this id."""
@@ -169,14 +173,25 @@ class OpenpayClient:
         return await self._ask(_CHARGES, "GET", f"/charges?{urlencode(query)}")
 
     async def _ask(
-        self, form: TypeAdapter[Answered], method: str, path: str, body: Body | None = None
+        self,
+        form: TypeAdapter[Answered],
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        shown: Shown | None = None,
     ) -> Answered:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
             reply = await self._http.request(
-                method, self._url + path, headers=headers, credentials=self._credentials, body=body
+                method,
+                self._url + path,
+                headers=headers,
+                credentials=self._credentials,
+                body=body,
+                shown=shown or for_charge(),
             )
         except HttpFailed as failed:
             raise OpenpayUnreachable(failed.cause, sent=failed.sent, ms=failed.ms) from None
