@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,27 +18,37 @@ from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
-__all__ = ["Ivr"]
+__all__ = ["Conversation", "Ivr"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+Conversation = Callable[[LegCall], Awaitable[Ending]]
 
 
 class Ivr:
     """Answers calls for one shop.
 
-    recordings: the folder for masked stereo recordings (left the caller, right the IVR), or None.
-    Calls are numbered from 1, in the journal and in the names of files alike.
+    recordings: by a call's name, where its masked stereo recording goes (left the caller, right the IVR);
+    None for none. names: gives each call its name, in the journal and in files alike; by default calls
+    are numbered from 0001. numbers: other conversations than the payment, by the number dialled.
     """
 
     def __init__(
-        self, shop: Shop, sounds: Sounds, journal: Journal, *, recordings: Path | None = None
+        self,
+        shop: Shop,
+        sounds: Sounds,
+        journal: Journal,
+        *,
+        recordings: Callable[[str], Path] | None = None,
+        names: Callable[[], str] | None = None,
+        numbers: Mapping[str, Conversation] | None = None,
     ) -> None:
         self._shop = shop
         self._sounds = sounds
         self._journal = journal
         self._recordings = recordings
-        self._calls = 0
+        self._names = names or map("{:04d}".format, count(1)).__next__
+        self._numbers = numbers or {}
         self._under_way: set[Deferred[Ending | None]] = set()
         self._sessions: set[Session] = set()
 
@@ -88,11 +100,16 @@ class Ivr:
             return None
 
     async def _serve(self, session: Session) -> Ending | None:
-        self._calls += 1
-        name = f"{self._calls:04d}"
+        name = self._names()
         call = LegCall(self._journal, name, self._sounds)
         call.journal.emit(
-            CallOffered(from_=session.caller, to=session.dialled, leg="sip", user_agent=session.user_agent)
+            CallOffered(
+                from_=session.caller,
+                to=session.dialled,
+                leg="sip",
+                user_agent=session.user_agent,
+                call_id=session.call_id,
+            )
         )
         recorder = Recorder()
         leg = PhoneLeg(call, session, recorder)
@@ -105,14 +122,14 @@ class Ivr:
             session.hang_up()
             call.journal.emit(CallFailed(status=500, reason=f"{type(error).__name__}: not answered"))
             return None
-        ending = await self._converse(call)
+        ending = await self._converse(call, self._numbers.get(session.dialled))
         await session.ended
         self._keep(name, call, recorder)
         return ending
 
-    async def _converse(self, call: LegCall) -> Ending:
+    async def _converse(self, call: LegCall, conversation: Conversation | None = None) -> Ending:
         try:
-            ending = await take_payment(call, self._shop)
+            ending = await (conversation(call) if conversation else take_payment(call, self._shop))
         except Exception as error:
             log.error(
                 "the conversation broke",
@@ -128,9 +145,9 @@ class Ivr:
     def _keep(self, name: str, call: LegCall, recorder: Recorder) -> None:
         if self._recordings is None:
             return
-        path = self._recordings / f"call-{name}.wav"
+        path = self._recordings(name)
         try:
-            self._recordings.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             secret, published = call.key_spans()
             recorder.mask(secret, published=published)
             recorder.write(path)

@@ -6,30 +6,46 @@ merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import structlog
 
 import dtmf
 from ivr_sim.call import phrase
 from ivr_sim.clients import Cashier
 from ivr_sim.dialogue import Limits
-from ivr_sim.ivr import Ivr
+from ivr_sim.ivr import Conversation, Ivr
 from ivr_sim.journal import Journal
 from ivr_sim.ledger import Ledger
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
-from ivr_sim.sip.exchange import Exchange
+from ivr_sim.sip.exchange import Exchange, ExchangeEvent
+from ivr_sim.sip.transport import WILDCARDS, Address
 from ivr_sim.sip.user_agent import UserAgent
 
-__all__ = ["LEDGER", "MERCHANT_KEYS", "SHOP", "Node", "local_now", "local_today", "open_library"]
+__all__ = [
+    "LEDGER",
+    "MERCHANT_KEYS",
+    "SHOP",
+    "Node",
+    "PbxAccount",
+    "local_now",
+    "local_today",
+    "open_library",
+]
 
 MERCHANT_KEYS = "5000"
 SHOP = "Tienda Demo"
+log = structlog.get_logger(__name__)
+
 LINE = "ivr"
 LEDGER = "ledger.sqlite3"
 DOMAIN = "ivr.test"
@@ -62,12 +78,26 @@ def open_library(reactor: Any, data: Path, language: str = DEFAULT_LANGUAGE) -> 
     return Library(catalogue, voice, cache=data / "prompts", overrides=overrides), voice
 
 
+@dataclass(frozen=True, kw_only=True)
+class PbxAccount:
+    """An account at somebody else's exchange: server is its host and port."""
+
+    user: str
+    password: str = field(repr=False)
+    server: Address
+
+
 class Node:
-    """A whole IVR in one process on loopback.
+    """A whole IVR in one process.
 
     merchant: whose services already listen. data: the data folder. out: where recordings go, or None
-    for none. accounts: the names that may register with the exchange, besides the line. today: the date
-    that the dialogue goes by. language: what the line speaks. Raises UnknownLanguage.
+    for none; calls: a folder in which each call gets a numbered one of its own, with the recording in it.
+    accounts: the users that may register with the exchange, besides the line, with their passwords or
+    without. host: one address, or 0.0.0.0 for all; advertise: what others than this machine are told then.
+    sip_port: 0 for any. numbers: other conversations than the payment, by the number dialled. register: the
+    account at a PBX that the line registers with as well. watch hears of what happens at the exchange,
+    trace sees its SIP. today: the date that the dialogue goes by. language: what the line speaks. Raises
+    UnknownLanguage, ConfigurationError.
     """
 
     def __init__(
@@ -78,10 +108,17 @@ class Node:
         *,
         data: Path,
         out: Path | None = None,
+        calls: Path | None = None,
         name: str = SHOP,
-        accounts: tuple[str, ...] = ("1001",),
+        accounts: Mapping[str, str] | Iterable[str] = ("1001",),
         host: str = "127.0.0.1",
+        advertise: str | None = None,
         sip_port: int = 0,
+        rtp_ports: tuple[int, int] = (16384, 32766),
+        numbers: Mapping[str, Conversation] | None = None,
+        register: PbxAccount | None = None,
+        watch: Callable[[ExchangeEvent], None] | None = None,
+        trace: Callable[[str, bytes, Address], None] | None = None,
         today: Callable[[], date] = local_today,
         limits: Limits | None = None,
         language: str = DEFAULT_LANGUAGE,
@@ -89,27 +126,47 @@ class Node:
         self._reactor = reactor
         self._merchant = merchant
         self._journal = journal
-        self._host = host
+        self._data = data
         self._name = name
         self._today = today
         self._limits = limits
-        self._out = out
+        self._out, self._calls = out, calls
+        self._numbers = numbers
+        self._advertise = advertise
+        self._register = register
+        self._here = "127.0.0.1" if host in WILDCARDS else host  # where this machine finds itself
         self.library, self._voice = open_library(reactor, data, language)
-        self.accounts = {user: secrets.token_hex(6) for user in (*accounts, LINE)}
-        self.media = MediaEngine(reactor, host=host, keys=dtmf.KEYS_12)
-        self.exchange = Exchange(
-            reactor, host=host, port=sip_port, domain=DOMAIN, accounts=self.accounts, lines=[LINE]
+        given = (
+            accounts if isinstance(accounts, Mapping) else {user: secrets.token_hex(6) for user in accounts}
         )
-        self._data = data
+        self.accounts = {**given, LINE: secrets.token_hex(12)}
+        away = register is not None and not register.server[0].startswith("127.")
+        self.media = MediaEngine(
+            reactor,
+            host=WILDCARDS[0] if away else host,
+            ports=rtp_ports,
+            keys=dtmf.KEYS_12,
+        )
+        self.exchange = Exchange(
+            reactor,
+            host=host,
+            port=sip_port,
+            domain=DOMAIN,
+            accounts=self.accounts,
+            lines=[LINE],
+            on_event=watch,
+            trace=trace,
+            advertise=advertise,
+        )
         self._ledger: Ledger | None = None
         self._cashier: Cashier | None = None
-        self._line: UserAgent | None = None
+        self._lines: list[UserAgent] = []
         self._ivr: Ivr | None = None
 
     async def start(self) -> None:
         """Start everything; returns when the line has registered, its first words at hand.
 
-        Raises ConfigurationError.
+        Raises ConfigurationError, RegistrationRefused.
         """
         self.media.start()
         self.exchange.start()
@@ -117,11 +174,27 @@ class Node:
         cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal)
         await cashier.start()
         shop = self._merchant.shop(self._name, cashier, today=self._today, limits=self._limits)
-        ivr = self._ivr = Ivr(shop, self.library, self._journal, recordings=self._out)
-        self._line = self.phone(LINE, on_call=ivr.offered)
-        await self._line.start()
+        ivr = self._ivr = Ivr(
+            shop,
+            self.library,
+            self._journal,
+            recordings=self._recording_of if self._out or self._calls else None,
+            names=None if self._calls is None else numbered(self._calls),
+            numbers=self._numbers,
+        )
+        self._lines = [self.phone(LINE, on_call=ivr.offered)]
+        if self._register is not None:
+            self._lines.append(self._at_pbx(self._register, ivr.offered))
+        for line in self._lines:
+            await line.start()
         with suppress(VoiceMissing, VoiceFailed):  # the call says so, if it comes to that
             await self.library.sound(phrase("welcome", merchant=self._name))
+
+    def _recording_of(self, call: str) -> Path:
+        if self._calls is not None:
+            return self._calls / call / "recording.wav"
+        assert self._out is not None
+        return self._out / f"call-{call}.wav"
 
     async def settle(self) -> None:
         """Wait until the calls under way are over and their recordings written."""
@@ -130,12 +203,12 @@ class Node:
 
     async def stop(self) -> None:
         """Stop everything in reverse: calls end politely, charges under way are awaited."""
-        if self._line is not None:
-            self._line.on_call = None  # or whoever called meanwhile would be cut off without being awaited
+        for line in self._lines:
+            line.on_call = None  # or whoever called meanwhile would be cut off without being awaited
         if self._ivr is not None:
             await self._ivr.drain()
-        if self._line is not None:
-            await self._line.stop()
+        for line in self._lines:
+            await line.stop()
         await self.exchange.stop()
         self.media.stop()
         if self._cashier is not None:
@@ -149,9 +222,44 @@ class Node:
         return UserAgent(
             self._reactor,
             self.media,
-            server=(self._host, self.exchange.port),
+            server=(self._here, self.exchange.port),
             username=user,
             password=self.accounts[user],
-            host=self._host,
+            host=self._here,
             on_call=on_call,
+            advertise=self._advertise,
         )
+
+    def _at_pbx(self, account: PbxAccount, on_call: Callable[..., Any]) -> UserAgent:
+        return UserAgent(
+            self._reactor,
+            self.media,
+            server=account.server,
+            username=account.user,
+            password=account.password,
+            host=self.media.host,
+            on_call=on_call,
+            advertise=self._advertise,
+        )
+
+
+def numbered(folder: Path) -> Callable[[], str]:
+    """Names for calls: 0001 and so on, behind the highest in a folder, in which each makes its own."""
+
+    def highest() -> int:
+        return max((int(path.name) for path in folder.glob("[0-9]*") if path.name.isdecimal()), default=0)
+
+    names = count(highest() + 1)
+
+    def name() -> str:
+        while True:
+            taken = f"{next(names):04d}"
+            try:
+                (folder / taken).mkdir(mode=0o700, parents=True)
+            except FileExistsError:
+                continue  # another process's
+            except OSError as error:
+                log.error("a call has no folder", call=taken, error=str(error))
+            return taken
+
+    return name
