@@ -37,15 +37,21 @@ class Reception:
     Packets are taken from one source only (symmetric RTP): the first that sends a valid packet from the
     host that the session description names or, on a loopback address, from any port of this machine.
     ``source`` is where to send to, then. It is forgotten after two seconds of silence, and when the
-    description changes.
+    description changes. signalling: the host that the call itself came from, as good as the one described:
+    a telephone behind NAT, or with several addresses, describes one that its packets do not come from.
+    ``stranger`` is the host of the last packet that was from neither.
     """
 
-    def __init__(self, host: str, remote: Address, event_payload_type: int | None) -> None:
+    def __init__(
+        self, host: str, remote: Address, event_payload_type: int | None, signalling: str | None = None
+    ) -> None:
         self.ticks = 0
         self.remote = remote
         self.event_payload_type = event_payload_type
         self.source: Address | None = None
+        self.stranger: str | None = None
         self.bad = 0
+        self._signalling = signalling
         self.merger = KeyMerger()
         self._anyone = IPv4Address(host).is_loopback
         self._ssrc: int | None = None
@@ -147,9 +153,10 @@ class Reception:
         self._events = EventReceiver()
 
     def _admits(self, source: Address) -> bool:
-        if self.source is not None and self._waited - self._last_packet < LATCH_TICKS:
+        if not (self._anyone or source[0] in (self.remote[0], self._signalling)):
+            self.stranger = source[0]
             return False
-        return self._anyone or source[0] == self.remote[0]
+        return self.source is None or self._waited - self._last_packet >= LATCH_TICKS
 
     def _take(self, packet: Packet) -> Keys:
         is_event = packet.payload_type == self.event_payload_type

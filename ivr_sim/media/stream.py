@@ -116,6 +116,11 @@ class MediaStream:
         return self._presses.busy
 
     @property
+    def stranger(self) -> str | None:
+        """The last host whose packets were refused because nothing in the call names it."""
+        return None if self._reception is None else self._reception.stranger
+
+    @property
     def stats(self) -> StreamStats:
         """Packets so far."""
         r = self._reception
@@ -131,11 +136,12 @@ class MediaStream:
         event_payload_type: int | None,
         *,
         sending: bool = True,
+        signalling: str | None = None,
     ) -> None:
         """The call is up: silence is sent, and the listener ticks, from the next tick on.
 
-        remote: IPv4 address and port of the session description. Raises LocalProtocolError when the
-        stream was started or closed before, or for an address that is none.
+        remote: IPv4 address and port of the session description. signalling: see ``Reception``. Raises
+        LocalProtocolError when the stream was started or closed before, or for an address that is none.
         """
         if self.closed or self._reception is not None:
             raise LocalProtocolError(f"{self!r} was {'closed' if self.closed else 'started'} before")
@@ -144,7 +150,7 @@ class MediaStream:
         self._listener = listener
         self.codec = codec
         self._sending = sending
-        self._reception = Reception(self.local_host, remote, event_payload_type)
+        self._reception = Reception(self.local_host, remote, event_payload_type, signalling)
 
     def update(
         self,

@@ -39,6 +39,8 @@ class CalleeSession(Session):
         self.user_agent = request.headers.get("User-Agent")
         self.dialog = Dialog.called(request, local_tag=server.to_tag)
         self.invite = request
+        # The exchange stamped the first Via with the address that the INVITE came from.
+        self.source_host = request.vias[-1].reply_address[0]
         self._server = server
         self._body, self._on_answer = self._describe(request)
         server.on_cancel = self._called_off

@@ -16,7 +16,7 @@ from typing import Literal
 from ivr_sim.sip.grammar import BadMessage, quote, unquote
 from ivr_sim.sip.message import Request, Response
 
-__all__ = ["DigestGate", "Verdict", "answer", "authorize", "challenge", "parse"]
+__all__ = ["DigestGate", "Verdict", "answer", "authorize", "challenge", "other_realm", "parse"]
 
 
 def _md5(text: str) -> str:
@@ -123,6 +123,20 @@ def answer(
         except BadMessage:
             continue
     raise BadMessage(400, "No usable challenge")
+
+
+def other_realm(values: Iterable[str], realm: str) -> str | None:
+    """The realm of credentials that are all for somewhere else; None when there are none, or some for us."""
+    other: str | None = None
+    for value in values:
+        try:
+            given = parse(value).get("realm")
+        except BadMessage:
+            continue
+        if given == realm:
+            return None
+        other = given if other is None else other
+    return other
 
 
 @dataclass(frozen=True)

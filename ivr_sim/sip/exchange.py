@@ -18,18 +18,22 @@ from typing import Any
 import structlog
 from twisted.internet.defer import Deferred
 
-from ivr_sim.errors import ConfigurationError, place
+from ivr_sim.errors import ConfigurationError
 from ivr_sim.sip.call_table import CallTable
 from ivr_sim.sip.digest import DigestGate
 from ivr_sim.sip.exchange_event import (
     CallRouted,
+    Challenged,
     ExchangeEvent,
+    HostHeard,
     LineSilent,
     MessageRefused,
     Refused,
     Registered,
+    TurnedAway,
     Unregistered,
 )
+from ivr_sim.sip.exchange_watch import Watch
 from ivr_sim.sip.message import BadMessage, Request
 from ivr_sim.sip.proxy import DIALOG_FORMING, Forwarding, Target, onward
 from ivr_sim.sip.registrar import Binding, Registrar
@@ -39,12 +43,15 @@ from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = [
     "CallRouted",
+    "Challenged",
     "Exchange",
     "ExchangeEvent",
+    "HostHeard",
     "LineSilent",
     "MessageRefused",
     "Refused",
     "Registered",
+    "TurnedAway",
     "Unregistered",
 ]
 
@@ -52,6 +59,8 @@ log = structlog.get_logger(__name__)
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, MESSAGE, NOTIFY, SUBSCRIBE, REFER"
 SUSPECT = 30.0  # seconds for which a line that was silent is asked last
+WRONG_DOMAIN = "This exchange serves its own domain only"
+PJSIP_BRANCH = "z9hG4bKPj"  # how the branches of all telephones built on PJSIP begin
 
 
 class Exchange:
@@ -85,7 +94,7 @@ class Exchange:
         self._accounts = accounts
         self._lines = tuple(lines)
         self._auth = require_auth_for_invite or not _is_loopback(host)
-        self._on_event = on_event
+        self._watch = Watch(on_event, domain)
         self._endpoint = UdpEndpoint(
             reactor, host, port, on_bad=self._bad_message, trace=trace, advertise=advertise
         )
@@ -124,6 +133,7 @@ class Exchange:
     # Requests ------------------------------------------------------------------------------------
 
     def _request(self, server: ServerTransaction, request: Request, source: Address) -> None:
+        self._watch.heard(source)
         self._pop_routes(request, source)
         uri = Uri.parse(request.uri)
         uri.address()  # 416 unless it is a SIP URI
@@ -131,7 +141,7 @@ class Exchange:
         if any((via.host.strip("[]"), via.port or 5060) == here for via in request.vias[1:]):
             raise BadMessage(482, "Loop Detected")
         if request.method == "REGISTER":
-            self._register(server, request, source)
+            self._register(server, request, uri, source)
         elif request.method == "OPTIONS" and uri.user is None and self._is_ours(uri, source):
             if self._supported(server, "Require"):
                 server.reply(200, headers=[("Allow", ALLOW), ("Accept", "application/sdp")])
@@ -150,26 +160,35 @@ class Exchange:
             server.reply(420, headers=[("Unsupported", ", ".join(demanded))])
         return not demanded
 
-    def _register(self, server: ServerTransaction, request: Request, source: Address) -> None:
+    def _register(self, server: ServerTransaction, request: Request, uri: Uri, source: Address) -> None:
         if not self._supported(server, "Require"):
             return
+        # Calls for another domain are refused: whoever registers in one should learn of it now.
+        for domain in (uri.host, request.to.uri.host):
+            if not self._is_here(domain, source):
+                self._watch.turned_away(request, request.to.uri.user or "", domain, source, 403, "domain")
+                raise BadMessage(403, WRONG_DOMAIN)
         now = self._clock.seconds()
         outcome = self._registrar.register(request, source, now)
         server.reply(outcome.status, headers=outcome.headers)
         for binding in outcome.added:
             self._suspects.pop(binding.contact.text, None)
-            self._emit(
+            self._watch.tell(
                 Registered(
                     user=binding.user,
                     contact=binding.contact.text,
                     source=source,
                     expires_in=binding.expires - now,
+                    user_agent=binding.user_agent,
+                    turns_to_tcp=(request.top_via.branch or "").startswith(PJSIP_BRANCH),
                 )
             )
         for binding in outcome.removed:
-            self._emit(Unregistered(user=binding.user, contact=binding.contact.text))
-        if outcome.cause not in ("ok", "missing", "stale"):
-            self._refused(request, outcome.user, source, outcome.status, outcome.cause)
+            self._watch.tell(Unregistered(user=binding.user, contact=binding.contact.text))
+        if outcome.cause in ("missing", "stale"):
+            self._watch.challenged(request, source)
+        elif outcome.cause != "ok":
+            self._watch.refused(request, outcome.user, source, outcome.status, outcome.cause)
 
     def _admit(self, server: ServerTransaction, request: Request, source: Address) -> bool:
         """Whether whoever begins something has shown credentials; asks for them otherwise (section 22.3)."""
@@ -180,30 +199,34 @@ class Exchange:
         if verdict.cause in ("missing", "stale"):
             asked = self._gate.challenge(now, stale=verdict.cause == "stale")
             server.reply(407, headers=[("Proxy-Authenticate", asked)])
+            self._watch.challenged(request, source)
         else:
             status = 400 if verdict.cause == "malformed" else 403
             server.reply(status)
-            self._refused(request, verdict.user, source, status, verdict.cause)
+            self._watch.refused(request, verdict.user, source, status, verdict.cause)
         return False
 
     def _begin(self, server: ServerTransaction, request: Request, uri: Uri, source: Address) -> None:
         """Route what is not inside of a call: by the user that the Request-URI names."""
         if "Route" in request.headers or not self._is_ours(uri, source):
-            raise BadMessage(403, "This exchange serves its own domain only")
+            self._watch.turned_away(request, uri.user or "", uri.host, source, 403, "domain")
+            raise BadMessage(403, WRONG_DOMAIN)
         if uri.user is None:
             raise BadMessage(404, "Not Found")
         bindings = self._find(uri.user)
         if not bindings:
+            self._watch.turned_away(request, uri.user, uri.host, source, 480, "absent")
             raise BadMessage(480, "Temporarily Unavailable")
         targets = [Target(binding.contact.text, binding.source) for binding in bindings]
         if request.method in DIALOG_FORMING:
             self._calls.remember(request, source, targets, self._clock.seconds())
         if request.method == "INVITE":
             server.reply(100)
-            self._emit(
+            self._watch.tell(
                 CallRouted(
                     call_id=request.call_id,
                     caller=request.from_.uri.user or "",
+                    source=source,
                     dialled=uri.user,
                     user=bindings[0].user,
                     contact=bindings[0].contact.text,
@@ -260,7 +283,7 @@ class Exchange:
 
     def _silent(self, target: Target) -> None:
         self._suspects[target.uri] = self._clock.seconds() + SUSPECT
-        self._emit(LineSilent(contact=target.uri))
+        self._watch.tell(LineSilent(contact=target.uri))
 
     # Inside of calls -----------------------------------------------------------------------------
 
@@ -297,9 +320,12 @@ class Exchange:
 
     def _is_ours(self, uri: Uri, peer: Address) -> bool:
         """Whether a URI means this exchange or its domain; a port that is not named is any."""
-        host, port = self._local(peer)
-        names = (self._domain.lower(), self._host, host, "localhost", *self._told)
-        return uri.host.strip("[]").lower() in names and uri.port in (None, port)
+        return self._is_here(uri.host, peer) and uri.port in (None, self._local(peer)[1])
+
+    def _is_here(self, name: str, peer: Address) -> bool:
+        """Whether a host name means this exchange or its domain."""
+        names = (self._domain.lower(), self._host, self._local(peer)[0], "localhost", *self._told)
+        return name.strip("[]").lower() in names
 
     def _pop_routes(self, request: Request, source: Address) -> None:
         """Take our own entries off the Route (section 16.4), also where a strict router put one into the
@@ -324,27 +350,9 @@ class Exchange:
                 if f'realm="{self._domain}"' not in value:
                     request.headers.add("Proxy-Authorization", value)
 
-    # Events --------------------------------------------------------------------------------------
-
-    def _refused(self, request: Request, user: str | None, source: Address, status: int, cause: str) -> None:
-        self._emit(Refused(method=request.method, user=user, source=source, status=status, cause=cause))
-
     def _bad_message(self, error: BadMessage, source: Address) -> None:
-        self._emit(MessageRefused(source=source, status=error.status, reason=error.reason))
-
-    def _emit(self, event: ExchangeEvent) -> None:
-        """Tell the watcher; a call never fails because somebody who watches it does."""
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception as error:
-            log.error(
-                "a watcher of the exchange failed",
-                event_name=type(event).__name__,
-                error=type(error).__name__,
-                at=place(error),
-            )
+        self._watch.heard(source)
+        self._watch.tell(MessageRefused(source=source, status=error.status, reason=error.reason))
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ivr_sim.sip.transport import Address
 
 __all__ = [
     "CallRouted",
+    "Challenged",
     "ExchangeEvent",
+    "HostHeard",
     "LineSilent",
     "MessageRefused",
     "Refused",
     "Registered",
+    "TurnedAway",
     "Unregistered",
 ]
 
@@ -23,13 +27,25 @@ class ExchangeEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HostHeard(ExchangeEvent):
+    """The first datagram of a host, whatever it holds; of so many hosts that a flood ends."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Registered(ExchangeEvent):
-    """A phone registered or renewed; ``expires_in`` seconds."""
+    """A phone registered or renewed; ``expires_in`` seconds.
+
+    turns_to_tcp: it is built on PJSIP, which sends what is long by TCP wherever a TCP port is open.
+    """
 
     user: str
     contact: str
     source: Address
     expires_in: float
+    user_agent: str | None = None
+    turns_to_tcp: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,22 +57,56 @@ class Unregistered(ExchangeEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Challenged(ExchangeEvent):
+    """Credentials were asked for.
+
+    user: whose phone it is, as it says. realm: that of the credentials it gave, which are for somewhere else.
+    """
+
+    method: str
+    user: str
+    source: Address
+    realm: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refused(ExchangeEvent):
-    """Credentials that were refused; cause: unknown_user, wrong_password, malformed, other_user, ..."""
+    """Credentials that were refused; cause: unknown_user, wrong_password, malformed, other_user, ...
+
+    user: the name in the credentials, if any; account: whose phone it is, as it says.
+    """
 
     method: str
     user: str | None
     source: Address
     status: int
     cause: str
+    account: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnedAway(ExchangeEvent):
+    """A REGISTER or INVITE that leads nowhere here; cause: domain (not ours), absent (nobody registered).
+
+    user: whose phone it is, as it says. uri_user, domain: what the Request-URI or, of a REGISTER, To names.
+    """
+
+    method: str
+    user: str
+    uri_user: str
+    domain: str
+    source: Address
+    status: int
+    cause: Literal["domain", "absent"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallRouted(ExchangeEvent):
-    """An INVITE goes to a phone or line; ``contact`` is the first that is tried."""
+    """An INVITE goes to a phone or line; ``contact`` is the first that is tried, ``source`` the caller's."""
 
     call_id: str
     caller: str
+    source: Address
     dialled: str
     user: str
     contact: str

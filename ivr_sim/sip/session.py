@@ -43,7 +43,7 @@ class Session:
 
     call_id: the Call-ID. incoming: who called whom. caller: the user part of From. dialled: what was
     dialled. user_agent: the peer's own name for itself. stream: its media, whose ticks are the call's
-    clock. invite: the request that began it.
+    clock. invite: the request that began it. source_host: where that came from, if it came in.
     """
 
     incoming: bool
@@ -55,6 +55,7 @@ class Session:
         self.caller = caller
         self.dialled = dialled
         self.user_agent: str | None = None
+        self.source_host: str | None = None
         self.stream = stream
         self.state = SessionState.RINGING if self.incoming else SessionState.DIALING
         self.dialog: Dialog | None = None
@@ -98,6 +99,21 @@ class Session:
         """The ways in which keys may come: rfc4733 only where both sides agreed on it."""
         events = self._agreed is not None and self._agreed.event_payload_type is not None
         return ("rfc4733", "info", "inband") if events else ("info", "inband")
+
+    @property
+    def remote_media(self) -> Address | None:
+        """Where the peer's session description wants its audio; None until both sides agreed."""
+        return None if self._agreed is None else self._agreed.remote
+
+    @property
+    def hears(self) -> bool:
+        """Whether the peer, by its session description, sends audio at the moment."""
+        return self._agreed is not None and self._agreed.receiving
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether our 200 still waits for its ACK."""
+        return self._accepted is not None
 
     @property
     def on_hold(self) -> bool:
@@ -206,7 +222,12 @@ class Session:
             )
         elif self._listener is not None:
             self.stream.start(
-                self._listener, codec, agreed.remote, agreed.event_payload_type, sending=agreed.sending
+                self._listener,
+                codec,
+                agreed.remote,
+                agreed.event_payload_type,
+                sending=agreed.sending,
+                signalling=self.source_host,
             )
             self._answered.happen(lambda deferred: deferred.callback(None))
 

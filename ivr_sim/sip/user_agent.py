@@ -46,7 +46,8 @@ class UserAgent:
     server: host and port of registrar and outbound proxy, which all requests outside of dialogs go to.
     host, port: where to listen, 0 for any free port. on_call: is called with each Session that rings;
     without it calls are refused with 486. expires: seconds of a registration. advertise: the address that
-    peers off loopback are told, where all addresses are listened on.
+    peers off loopback are told, where all addresses are listened on. on_refused: is told of each call that
+    cannot be taken as it is offered, and why; the NotAcceptable or BadDescription behind it is its cause.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class UserAgent:
         display_name: str | None = None,
         expires: int = 300,
         advertise: str | None = None,
+        on_refused: Callable[[Request, BadMessage], None] | None = None,
     ) -> None:
         self.server = server
         self.username = username
         self.on_call = on_call
+        self._on_refused = on_refused
         domain = f"[{server[0]}]" if ":" in server[0] else server[0]
         self._domain, self._domain_port = domain, None if server[1] == 5060 else server[1]
         aor = self._address(username)
@@ -224,6 +227,8 @@ class UserAgent:
         except BadMessage as error:
             headers = [("Accept", SDP)] if error.status == 415 else []
             server.reply(error.status, error.reason, headers=headers)
+            if request.method == "INVITE" and request.to.tag is None and self._on_refused is not None:
+                self._on_refused(request, error)
 
     def _acknowledged(self, request: Request, source: Address) -> None:
         session = self._session_of(request)

@@ -129,6 +129,19 @@ class TestSource:
         tick(reception, peer.audio(LOUD), source=("192.0.2.7", 5555))
         assert reception.source == ("192.0.2.7", 5555)
 
+    def test_the_host_that_signals_may_send_though_another_is_described(self, peer):
+        reception = Reception("192.0.2.1", ("10.0.0.9", 4000), EVENTS, "192.0.2.7")
+        reception.datagram(peer.audio(LOUD), ("192.0.2.66", 4000))
+        assert (reception.source, reception.stranger) == (None, "192.0.2.66")
+        reception.datagram(peer.audio(LOUD), ("192.0.2.7", 4008))
+        assert (reception.source, reception.received) == (("192.0.2.7", 4008), 1)
+
+    def test_a_second_port_of_a_known_host_is_no_stranger(self, peer):
+        reception = Reception("192.0.2.1", ("192.0.2.7", 4000), EVENTS)
+        for port in (4000, 4002):
+            reception.datagram(peer.audio(LOUD), ("192.0.2.7", port))
+        assert (reception.bad, reception.stranger) == (1, None)
+
     def test_after_silence_another_port_may_take_over(self, reception, peer):
         tick(reception, peer.audio(LOUD))
         for _ in range(LATCH_TICKS):

@@ -13,10 +13,13 @@ from ivr_sim.sip import digest
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.exchange_event import (
     CallRouted,
+    Challenged,
+    HostHeard,
     LineSilent,
     MessageRefused,
     Refused,
     Registered,
+    TurnedAway,
     Unregistered,
 )
 from ivr_sim.sip.identifiers import new_call_id
@@ -27,6 +30,7 @@ from ivr_sim.sip.transport import UdpEndpoint
 from ivr_sim.sip.uri import NameAddr, Uri
 
 HUB = ("127.0.0.1", 5060)
+MALLORY = ("127.0.0.1", 5099)
 ACCOUNTS = {name: f"secret-{name}" for name in ("alice", "bob", "line1", "line2", "line3")}
 LINES = ["line1", "line2", "line3"]
 
@@ -194,7 +198,8 @@ def test_register(reactor, exchange, alice, events):
     (binding,) = exchange.registrations["alice"]
     assert binding.contact.text == "sip:alice@127.0.0.1:5070"
     assert binding.source == ("127.0.0.1", 5070)
-    assert events == [
+    assert [type(event) for event in events] == [HostHeard, Challenged, Registered]
+    assert events[2:] == [
         Registered(
             user="alice", contact="sip:alice@127.0.0.1:5070", source=("127.0.0.1", 5070), expires_in=3600
         )
@@ -220,9 +225,68 @@ def test_refused_registrations_are_told_apart(reactor, exchange, events):
         )
         assert mallory.ask(second).status == 403
         assert events[-1] == Refused(
-            method="REGISTER", user=user, source=("127.0.0.1", 5099), status=403, cause=cause
+            method="REGISTER", user=user, account=user, source=MALLORY, status=403, cause=cause
         )
     assert exchange.registrations == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "to"), [("sip:ivr.example", "alice@ivr.test"), ("sip:127.0.0.1", "alice@ivr.example")]
+)
+def test_who_registers_in_another_domain_learns_it_at_once(reactor, exchange, events, uri, to):
+    mallory = Phone(reactor, "mallory", 5099)
+    reply = mallory.ask(mallory.request("REGISTER", uri, to=f"<sip:{to}>"))
+    assert (reply.status, reply.reason) == (403, "This exchange serves its own domain only")
+    assert events[-1] == TurnedAway(method="REGISTER", user="alice", uri_user="alice", domain="ivr.example",
+                                    source=MALLORY, status=403, cause="domain")  # fmt: skip
+
+
+def test_calls_that_lead_nowhere_are_told_of(reactor, exchange, events):
+    mallory = Phone(reactor, "mallory", 5099)
+    for uri, status, cause in (
+        ("sip:5000@ivr.example", 403, "domain"),
+        ("sip:bob@ivr.test", 480, "absent"),
+        ("sip:5000@ivr.test", 480, "absent"),
+    ):
+        assert mallory.ask(mallory.request("INVITE", uri)).status == status
+        user, domain = uri.removeprefix("sip:").split("@")
+        assert events[-1] == TurnedAway(method="INVITE", user="mallory", uri_user=user, domain=domain,
+                                        source=MALLORY, status=status, cause=cause)  # fmt: skip
+    count = len(events)
+    assert mallory.ask(mallory.request("MESSAGE", "sip:bob@ivr.test")).status == 480
+    assert len(events) == count
+
+
+def test_each_host_is_told_of_once_and_a_flood_of_them_ends(reactor, exchange, events):
+    for n in range(300):
+        for data in (b"rubbish", b"OPTIONS sip:ivr.test SIP/2.0\r\n\r\n"):
+            reactor.inject(data, (f"198.51.{n // 250}.{n % 250}", 5060), HUB)
+    heard = [e.host for e in events if isinstance(e, HostHeard)]
+    assert len(heard) == len(set(heard)) == 64
+
+
+def test_credentials_that_are_asked_for_and_those_of_another_realm(reactor, exchange, events):
+    mallory = Phone(reactor, "mallory", 5099)
+    foreign = ("Authorization", 'Digest username="alice", realm="pbx", nonce="n", uri="u", response="r"')
+    for headers, realm in (((), None), ([foreign], "pbx")):
+        request = mallory.request("REGISTER", "sip:ivr.test", to="<sip:alice@ivr.test>", headers=headers)
+        mallory.send(request)
+        reactor.run(1)
+        assert events[-1] == Challenged(method="REGISTER", user="alice", source=MALLORY, realm=realm)
+
+
+@pytest.mark.parametrize(("branch", "pjsip"), [("z9hG4bKPj5f1", True), ("z9hG4bK5f1", False)])
+def test_phones_that_turn_to_tcp_are_known_by_their_branches(reactor, exchange, events, branch, pjsip):
+    alice = Phone(reactor, "alice", 5070)
+    asked = alice.send(alice.request("REGISTER", "sip:ivr.test", to="<sip:alice@ivr.test>"))
+    reactor.run(1)
+    name, value = digest.answer(asked.answers[0], method="REGISTER", uri="sip:ivr.test", user="alice",
+                                password=ACCOUNTS["alice"], cnonce="c")  # fmt: skip
+    request = alice.request("REGISTER", "sip:ivr.test", to="<sip:alice@ivr.test>",
+                            headers=[(name, value), ("User-Agent", "x/1")])  # fmt: skip
+    request.headers.add("Via", f"SIP/2.0/UDP 127.0.0.1:5070;branch={branch}")
+    reactor.inject(request.to_bytes(), ("127.0.0.1", 5070), HUB)
+    assert (events[-1].user_agent, events[-1].turns_to_tcp) == ("x/1", pjsip)
 
 
 def test_lines_need_accounts(reactor):
@@ -254,7 +318,12 @@ def test_a_call_to_a_number_goes_to_a_line(reactor, exchange, alice, line, event
     assert ok.body == b"v=0"
     assert line.methods() == ["INVITE", "ACK"]
     assert events[-1] == CallRouted(
-        call_id=ok.call_id, caller="alice", dialled="5000", user="line1", contact="sip:line1@127.0.0.1:5080"
+        call_id=ok.call_id,
+        caller="alice",
+        source=("127.0.0.1", 5070),
+        dialled="5000",
+        user="line1",
+        contact="sip:line1@127.0.0.1:5080",
     )
 
 
@@ -636,7 +705,7 @@ def test_calls_need_credentials_when_told_so(reactor, guarded, events):
                                 password="guess", cnonce="c")  # fmt: skip
     assert mallory.ask(mallory.request("INVITE", "sip:5000@ivr.test", headers=[(name, value)])).status == 403
     assert events[-1] == Refused(
-        method="INVITE", user="alice", source=("127.0.0.1", 5099), status=403, cause="wrong_password"
+        method="INVITE", user="alice", account="mallory", source=MALLORY, status=403, cause="wrong_password"
     )
 
 
@@ -723,7 +792,7 @@ def test_mutated_datagrams_never_harm_the_next(edits, data):
 
 def test_bad_datagrams_are_told_of(reactor, exchange, events):
     reactor.inject(b"rubbish", ("127.0.0.1", 5999), HUB)
-    assert events == [MessageRefused(source=("127.0.0.1", 5999), status=400, reason="No end of headers")]
+    assert events[1:] == [MessageRefused(source=("127.0.0.1", 5999), status=400, reason="No end of headers")]
 
 
 def test_a_watcher_that_fails_harms_nobody(reactor):
