@@ -52,7 +52,7 @@ def leavers(chance: random.Random) -> dict[str, Leaver]:
         "soon": Leaver(ChargeSent, later=chance.uniform(0.0, 0.03)),
         "held": Leaver(ChargeSent, held=True, later=chance.uniform(0.05, 0.5)),
         "declined": Leaver(ChargeSent, card=DECLINED, held=True, later=chance.uniform(0.05, 0.5)),
-        "told": Leaver(ChargeSettled, later=chance.uniform(0.0, 1.0)),
+        "told": Leaver(PromptStarted, "approved", later=chance.uniform(0.0, 1.0)),
         "stopped": Leaver(CallEnded, held=True),  # does not hang up: the node is stopped meanwhile
     }
 
@@ -120,7 +120,8 @@ class House:
 
     async def is_awaited(self, user: str) -> None:
         """The caller has gone, and the call goes on; its charge is in the ledger, open."""
-        await deferLater(reactor, 0.1)  # type: ignore[arg-type]
+        for _ in range(10):  # turns of the reactor, in which what was sent arrives, however slow they are
+            await deferLater(reactor, 0.01)  # type: ignore[arg-type]
         book = Ledger(f"sqlite:///{self.ledger}", now=local_now)
         [entry] = book.entries(order_id=order_of(user))
         book.close()
@@ -188,7 +189,10 @@ def test_the_charge_is_awaited(scene: SimpleNamespace, user: str, outcome: str, 
     [entry] = [e for e in scene.entries if e.order_id == order_of(user)]
     assert (entry.attempt, entry.result, entry.charge_id) == (sent.attempt, outcome, settled.charge_id)
     told = [e.name for e in house.of(user, PromptStarted) if e.name in ("approved", "declined")]
-    assert told == (["approved"] if user == "told" else [])
+    if house.leavers[user].held:
+        assert told == []
+    else:  # Openpay may be faster than who leaves
+        assert told in ([], [outcome])
 
 
 def test_who_has_gone_is_charged_though_openpay_takes_its_time(scene: SimpleNamespace) -> None:
