@@ -20,7 +20,7 @@ def kept(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
     Raises ConfigurationError when it cannot be written, or read as an object of texts.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             write_private(path, json.dumps(make(), indent=1) + "\n", over=False)
         read = json.loads(path.read_text(encoding="utf-8"))

@@ -10,10 +10,12 @@ import random
 import secrets
 import string
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from authorizer import KeyStore, create_app
 from ivr_sim import openpay
@@ -25,20 +27,30 @@ from ivr_sim.kept import kept
 from ivr_sim.ledger import Ledger
 from ivr_sim.wsgi import WebServer
 
-__all__ = ["Merchant"]
+__all__ = ["Merchant", "Outside"]
 
 PATH = "/openpay/authorizer"
-TEST_NUMBERS = tuple(card.number for card in openpay.TEST_CARDS)
+PRODUCTION = {f"api.openpay.{country}" for country in ("mx", "co", "pe")}
 Wsgi = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A service of somebody else's: its URL, and the user (at Openpay, the merchant's id) and password."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
 
 
 class Merchant:
     """A merchant whose services listen on loopback.
 
     folder: where its databases lie and, made once and kept, its account at the stand-in and its
-    passwords; now: the wall clock, aware of its zone; authorizer_port and openpay_port: 0 for any free
-    one; around: wraps the authorizer, for faults; seed: makes the bank's authorisation numbers the same
-    each time. Raises ConfigurationError.
+    passwords; now: the wall clock, aware of its zone; host: where the two listen; authorizer_port and
+    openpay_port: 0 for any free one; around: wraps the authorizer, for faults; seed: makes the bank's
+    authorisation numbers the same each time. at_authorizer, at_openpay: somebody else's service, used
+    instead of ours. Raises ConfigurationError.
     """
 
     def __init__(
@@ -51,7 +63,13 @@ class Merchant:
         openpay_port: int = 0,
         around: Callable[[Wsgi], Wsgi] | None = None,
         seed: str | None = None,
+        host: str = "127.0.0.1",
+        at_authorizer: Outside | None = None,
+        at_openpay: Outside | None = None,
     ) -> None:
+        if at_openpay is not None and (urlsplit(at_openpay.url).hostname or "") in PRODUCTION:
+            raise ConfigurationError("that is Openpay's production: no real card is charged here")
+        self._outside = at_authorizer, at_openpay
         self._reactor = reactor
         self._now = now
         self.user = "openpay"
@@ -63,12 +81,14 @@ class Merchant:
             self.public_key = account["public_key"]
         except KeyError as missing:
             raise ConfigurationError(f"{folder / 'account.json'} has no {missing}; move it away") from None
-        self.keys = KeyStore(f"sqlite:///{folder / 'authorizer.sqlite3'}", now=now)
+        self.keys_url = f"sqlite:///{folder / 'authorizer.sqlite3'}"
+        self.keys = KeyStore(self.keys_url, now=now)
         self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
         self.authorizer = WebServer(
             reactor,
             around(app) if around else app,
+            host=host,
             port=authorizer_port,
             name="authorizer",
         )
@@ -82,14 +102,18 @@ class Merchant:
                 now=now,
                 randbelow=secrets.randbelow if seed is None else random.Random(seed).randrange,
             ),
+            host=host,
             port=openpay_port,
             name="openpay stand-in",
         )
 
     def start(self) -> None:
         """Listen. Raises ConfigurationError when a port is taken."""
-        self.authorizer.start()
-        self.openpay.start()
+        at_authorizer, at_openpay = self._outside
+        if at_authorizer is None:
+            self.authorizer.start()
+        if at_openpay is None:
+            self.openpay.start()
 
     async def stop(self) -> None:
         """Stop listening, and close the databases."""
@@ -101,7 +125,24 @@ class Merchant:
     @property
     def authorizer_url(self) -> str:
         """Where the IVR asks for payment keys."""
-        return self.authorizer.url + PATH
+        outside = self._outside[0]
+        return outside.url if outside else self.authorizer.url + PATH
+
+    @property
+    def asked(self) -> Outside:
+        """The authorizer that is asked, and by whom."""
+        return self._outside[0] or Outside(self.authorizer_url, self.user, self.password)
+
+    @property
+    def charging(self) -> Outside:
+        """The Openpay that charges, and the account there."""
+        return self._outside[1] or Outside(self.openpay_url, self.merchant_id, self.private_key)
+
+    @property
+    def openpay_url(self) -> str:
+        """Where the IVR charges, up to ``/v1``."""
+        outside = self._outside[1]
+        return outside.url if outside else f"{self.openpay.url}/v1"
 
     def completed(self, order_id: str, amount: Decimal) -> list[openpay.Charge]:
         """The completed charges of an order, over this very amount."""
@@ -113,12 +154,13 @@ class Merchant:
 
     def cashier(self, ledger: Ledger, journal: Journal) -> Cashier:
         """Who charges for this merchant at its stand-in, by a ledger."""
-        client = OpenpayClient(self._reactor, f"{self.openpay.url}/v1", self.merchant_id, self.private_key)
+        at = self.charging
+        client = OpenpayClient(self._reactor, at.url, at.user, at.password)
         return Cashier(
             OpenpayAcquirer(client, self._reactor),
             ledger,
             self._reactor,
-            account=self.merchant_id,
+            account=at.user,
             journal=journal,
             now=self._now,
         )
@@ -127,13 +169,16 @@ class Merchant:
         self, name: str, cashier: Cashier, *, today: Callable[[], date], limits: Limits | None = None
     ) -> Shop:
         """The merchant's line as the dialogue knows it: clients of these two services."""
+        at = self.asked
+        # A card of our own making means nothing to a sandbox.
+        cards = [c.number for c in openpay.TEST_CARDS if self._outside[1] is None or not c.ours]
         return Shop(
             name=name,
-            keys=AuthorizerClient(self._reactor, self.authorizer_url, self.user, self.password),
+            keys=AuthorizerClient(self._reactor, at.url, at.user, at.password),
             acquirer=cashier,
             today=today,
             new_attempt=lambda: secrets.token_hex(8),
-            card_allowed=lambda number: number.is_one_of(TEST_NUMBERS),
+            card_allowed=lambda number: number.is_one_of(cards),
             limits=limits or Limits(),
         )
 

@@ -32,6 +32,9 @@ from ivr_sim.sip.transport import WILDCARDS, Address
 from ivr_sim.sip.user_agent import UserAgent
 
 __all__ = [
+    "DOMAIN",
+    "ECHO",
+    "KEYPAD",
     "LEDGER",
     "MERCHANT_KEYS",
     "SHOP",
@@ -42,7 +45,7 @@ __all__ = [
     "open_library",
 ]
 
-MERCHANT_KEYS = "5000"
+MERCHANT_KEYS, ECHO, KEYPAD = "5000", "5008", "5009"
 SHOP = "Tienda Demo"
 log = structlog.get_logger(__name__)
 
@@ -136,10 +139,10 @@ class Node:
         self._register = register
         self._here = "127.0.0.1" if host in WILDCARDS else host  # where this machine finds itself
         self.library, self._voice = open_library(reactor, data, language)
-        given = (
-            accounts if isinstance(accounts, Mapping) else {user: secrets.token_hex(6) for user in accounts}
-        )
-        self.accounts = {**given, LINE: secrets.token_hex(12)}
+        if not isinstance(accounts, Mapping):
+            accounts = {user: secrets.token_hex(6) for user in accounts}
+        self.users = tuple(accounts)
+        self.accounts = {**accounts, LINE: secrets.token_hex(12)}
         away = register is not None and not register.server[0].startswith("127.")
         self.media = MediaEngine(
             reactor,

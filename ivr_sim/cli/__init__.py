@@ -16,6 +16,7 @@ from ivr_sim.cli.charges import charges
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.replay import replay
 from ivr_sim.cli.running import forbid_core_dumps
+from ivr_sim.cli.serve import serve
 from ivr_sim.errors import IvrSimError
 from ivr_sim.logs import configure
 
@@ -40,6 +41,7 @@ def cli(log_level: str) -> None:
 cli.add_command(charges)
 cli.add_command(demo)
 cli.add_command(replay)
+cli.add_command(serve)
 
 
 def main() -> None:

@@ -1,0 +1,80 @@
+"""What `serve` prints when all is up: how to register, what to dial, what to key."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS
+from ivr_sim.openpay import TEST_CARDS
+from ivr_sim.served import Served
+from ivr_sim.standing import STANDING
+
+__all__ = ["show_board"]
+
+
+def show_board(terminal: Console, served: Served) -> None:
+    """Print it."""
+    settings, node = served.settings, served.node
+    server = f"{served.host}:{node.exchange.port}"
+    for name, port in served.ports.items():
+        if port.instead_of is not None:
+            terminal.print(
+                f"[bold yellow]{name}: port {port.instead_of} is taken, another one is used instead[/]"
+            )
+    terminal.print(
+        f"[bold]Register a softphone[/bold] at server (or domain, or proxy) [bold]{server}[/bold], UDP"
+    )
+    accounts = _table("user", "password")
+    for user in node.users:
+        accounts.add_row(user, node.accounts[user])
+    terminal.print(accounts)
+    terminal.print(
+        f"The realm is {DOMAIN}; codecs PCMU and PCMA; keys by RFC 4733, SIP INFO or in-band tone."
+    )
+    if settings.lan:
+        terminal.print(
+            f"[bold yellow]--lan[/]: SIP (UDP {node.exchange.port}) and RTP (UDP {settings.rtp_first}-"
+            f"{settings.rtp_last}) are open to the network; every call and registration needs a password."
+        )
+    if settings.register_at:
+        terminal.print(f"The line is registered at {settings.register_at} as well: call it there.")
+    terminal.print("\n[bold]Dial[/bold]")
+    numbers = _table("number", "what answers")
+    numbers.add_row(MERCHANT_KEYS, "the payment: payment key, amount, card, result")
+    numbers.add_row(ECHO, "an echo of what you say")
+    numbers.add_row(KEYPAD, "says each key back, and how it came")
+    if node.users:
+        numbers.add_row(f"{node.users[0]} …", "another softphone, while it is registered")
+    terminal.print(numbers)
+    if served.standing is not None:
+        terminal.print("\n[bold]Payment keys[/bold], ended by #")
+        keys = _table("key", "amount", "description", "what it does")
+        for standing in STANDING:
+            keys.add_row(standing.key, str(standing.amount), standing.description, standing.what)
+        terminal.print(keys)
+        if sys.stdin.isatty():
+            terminal.print("Press Enter for a fresh one.")
+    else:
+        terminal.print(f"\n[bold]Payment keys[/bold]: those of {settings.authorizer}")
+    terminal.print("\n[bold]Test cards[/bold], any date to come, any security code (3 digits, Amex 4)")
+    cards = _table("number", "brand", "what it does")
+    for card in TEST_CARDS:
+        if settings.openpay is None or not card.ours:
+            declined = "" if card.error_code is None else f" ({card.error_code})"
+            cards.add_row(card.number, card.brand, f"{card.note}{declined}")
+    terminal.print(cards)
+    plain = Text(f"\nauthorizer {served.merchant.authorizer_url}\nOpenpay    {served.merchant.openpay_url}\n")
+    terminal.print(plain)
+    terminal.print(Text(f"calls are kept in {served.data / 'calls'}; Ctrl-C ends"))
+    terminal.rule(style="dim")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 2))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
