@@ -13,6 +13,7 @@ import click
 
 from ivr_sim import __version__
 from ivr_sim.cli.charges import charges
+from ivr_sim.cli.config import config
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.replay import replay
 from ivr_sim.cli.running import forbid_core_dumps
@@ -39,6 +40,7 @@ def cli(log_level: str) -> None:
 
 
 cli.add_command(charges)
+cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(replay)
 cli.add_command(serve)
