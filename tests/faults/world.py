@@ -25,9 +25,9 @@ from ivr_sim.dialogue import Ending, Shop, take_payment
 from ivr_sim.journal import CallEnded, CallJournal, ChargeReconciled, Event, Journal, PromptStarted, Record
 from ivr_sim.ledger import Ledger, LedgerEntry
 from ivr_sim.media import FRAME_SAMPLES, Samples
-from ivr_sim.merchant import TEST_NUMBERS, Merchant
+from ivr_sim.merchant import Merchant
 from ivr_sim.node import local_now
-from ivr_sim.openpay import Charge
+from ivr_sim.openpay import TEST_CARDS, Charge
 
 KEY, ORDER, AMOUNT = "123456", "ord-1", Decimal("200.00")
 SHOP = "Tienda Demo"
@@ -171,7 +171,7 @@ class Till:
             acquirer=self.cashier,
             today=lambda: TODAY,
             new_attempt=lambda: next(names),
-            card_allowed=lambda number: number.is_one_of(TEST_NUMBERS),
+            card_allowed=lambda number: number.is_one_of(card.number for card in TEST_CARDS),
         )
 
     def entries(self) -> list[LedgerEntry]:
