@@ -15,6 +15,7 @@ from dtmf.generator import generate
 from dtmf.keypad import KEYS_12, KEYS_16
 from dtmf.keypress import KeyDown, KeyUp, Tone
 from dtmf.receiver import Receiver
+from dtmf.refusal import Refused
 from dtmf.wav import read_wav, write_wav
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "KeyDown",
     "KeyUp",
     "Receiver",
+    "Refused",
     "Tone",
     "decode",
     "generate",

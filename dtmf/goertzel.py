@@ -15,6 +15,7 @@ Samples are float32, 1.0 = full scale, at 8 kHz. Neither look has a state, and b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +27,14 @@ __all__ = [
     "HOP",
     "PER_BLOCK",
     "RATE",
+    "USUAL",
     "WINDOW",
+    "Limits",
     "Windows",
     "amplitude",
     "measure",
     "screen",
+    "spectra",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -45,8 +49,6 @@ FULL_SCALE_DBM0 = 3.14  # a sine that just fills 16 bits (ITU-T G.711, A-law; mu
 # A tone up to 2 % off its nominal frequency keeps more than this share of its group's power.
 _SHARE_OF_GROUP = 0.69
 _WEAKEST_DBM0 = -50.0
-_TWIST_SCREENED = (10 ** (-12.5 / 10), 10 ** (9 / 10))  # high over low; the judge is stricter, edges are not
-_SHARE_SCREENED = 0.34
 _CHUNK = 1024  # blocks per product: intermediate results stay in the cache
 
 
@@ -56,6 +58,23 @@ def amplitude(dbm0: float) -> float:
 
 
 _WEAKEST = np.float32(amplitude(_WEAKEST_DBM0) ** 2)
+
+
+class Limits(NamedTuple):
+    """What a block must hold to pass the screen.
+
+    weakest_dbm0: of each tone. share_of_group: of a group's power, in its strongest tone. twist_db: the
+    high tone's level minus the low one's, from and to. share: of all power, in the pair.
+    """
+
+    weakest_dbm0: float
+    share_of_group: float
+    twist_db: tuple[float, float]
+    share: float
+
+
+# The judge is stricter about twist; the edges of a tone are not.
+USUAL = Limits(_WEAKEST_DBM0, _SHARE_OF_GROUP, (-12.5, 9.0), 0.34)
 
 
 def _matrix() -> Floats:
@@ -78,13 +97,13 @@ _TONES_AND_MEAN = np.ascontiguousarray(
 )  # (160, 17)
 
 
-def screen(blocks: Floats) -> npt.NDArray[np.bool_]:
-    """Which blocks may hold a key: blocks (n, 160), result (n,).
+def screen(blocks: Floats, *limits: Limits) -> list[npt.NDArray[np.bool_]]:
+    """Which blocks may hold a key, by each of some limits: blocks (n, 160), results (n,).
 
     A block passes if one tone of each group outweighs the rest of its group, both are loud enough and
     not too unlike each other, and the pair is a fair part of all that sounds.
     """
-    passed = np.zeros(len(blocks), bool)
+    passed = [np.zeros(len(blocks), bool) for _ in limits]
     for first in range(0, len(blocks), _CHUNK):
         chunk = blocks[first : first + _CHUNK]
         parts = _TONES @ chunk.T
@@ -93,19 +112,30 @@ def screen(blocks: Floats) -> npt.NDArray[np.bool_]:
         squares += parts[8:]
         low, high = squares[:4], squares[4:]
         best_low, best_high = low.max(axis=0), high.max(axis=0)
-        may = best_low > _WEAKEST
-        may &= best_high > _WEAKEST
-        if not may.any():
-            continue
-        may &= best_low > _SHARE_OF_GROUP * low.sum(axis=0)
-        may &= best_high > _SHARE_OF_GROUP * high.sum(axis=0)
-        may &= best_high > best_low * _TWIST_SCREENED[0]
-        may &= best_high < best_low * _TWIST_SCREENED[1]
-        chosen = np.flatnonzero(may)
-        if len(chosen):
-            pair = (best_low[chosen] + best_high[chosen]) / 2
-            passed[first + chosen] = pair > _SHARE_SCREENED * chunk[chosen].var(axis=1)
+        sums: tuple[Floats, Floats] | None = None
+        for result, limit in zip(passed, limits, strict=True):
+            weakest = np.float32(amplitude(limit.weakest_dbm0) ** 2)
+            may = best_low > weakest
+            may &= best_high > weakest
+            if not may.any():
+                continue
+            if sums is None:
+                sums = low.sum(axis=0), high.sum(axis=0)
+            may &= best_low > limit.share_of_group * sums[0]
+            may &= best_high > limit.share_of_group * sums[1]
+            may &= best_high > best_low * 10 ** (limit.twist_db[0] / 10)
+            may &= best_high < best_low * 10 ** (limit.twist_db[1] / 10)
+            chosen = np.flatnonzero(may)
+            if len(chosen):
+                pair = (best_low[chosen] + best_high[chosen]) / 2
+                result[first + chosen] = pair > limit.share * chunk[chosen].var(axis=1)
     return passed
+
+
+def spectra(windows: Floats) -> tuple[npt.NDArray[np.complex64], Floats]:
+    """Complex amplitudes (n, 8) of the eight tones, and the power without DC (n,), of windows (n, 160)."""
+    parts = windows @ _TONES.T
+    return (parts[:, :8] - 1j * parts[:, 8:]).astype(np.complex64), windows.var(axis=1)
 
 
 @dataclass(frozen=True)

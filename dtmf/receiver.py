@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
-from dtmf.goertzel import HOP, PER_BLOCK, WINDOW, measure, screen
+from dtmf.goertzel import HOP, PER_BLOCK, USUAL, WINDOW, measure, screen
 from dtmf.keypad import KEYS_16, check_keys
 from dtmf.keypress import Frame, KeyDown, KeyUp, LineState
+from dtmf.refusal import WIDE, Refusals, Refused
 
 __all__ = ["Receiver", "as_float32"]
 
@@ -54,11 +55,12 @@ class Receiver:
 
     A KeyDown comes with the first block of 20 ms that ends 31 ms or more after the onset (so at most
     51 ms after it), a KeyUp with the first that ends 25 to 30 ms after the end. Within a press holes of
-    less than 25 ms are bridged; a longer pause makes two presses of it. Raises DtmfError for a number of
-    lines or for keys that make no sense.
+    less than 25 ms are bridged; a longer pause makes two presses of it. With ``refusals`` it also watches
+    for tones that it does not take for keys; see :meth:`refused`. Raises DtmfError for a number of lines or
+    for keys that make no sense.
     """
 
-    def __init__(self, lines: int = 1, *, keys: str = KEYS_16) -> None:
+    def __init__(self, lines: int = 1, *, keys: str = KEYS_16, refusals: bool = False) -> None:
         if lines < 1:
             raise DtmfError(f"a receiver for {lines} lines; it takes at least one")
         self._keys = check_keys(keys)
@@ -71,6 +73,7 @@ class Receiver:
         self._seen = np.full(lines, -1, np.int64)  # the block until which a line's windows were taken
         self._awake = np.zeros(lines, np.int64)  # the block until which its windows must be taken
         self._states = [LineState(line, self._keys) for line in range(lines)]
+        self._refusals = Refusals(lines, self._keys) if refusals else None
 
     def feed(
         self, samples: npt.ArrayLike, lines: int | Sequence[int] | npt.NDArray[Any] | None = None
@@ -102,6 +105,13 @@ class Receiver:
         found.sort(key=lambda pair: pair[0])
         return [event for _, event in found]
 
+    def refused(self) -> list[Refused]:
+        """The near misses found since this was asked last, some 50 ms after each was over: tones too
+        short, too weak, with too much twist, off their frequencies. At most five per line and second;
+        none without ``refusals``.
+        """
+        return [] if self._refusals is None else self._refusals.found()
+
     def flush(self, line: int) -> list[KeyDown | KeyUp]:
         """The recording on this line ended: the last events of it; the line is reset."""
         self._checked(line)
@@ -121,6 +131,8 @@ class Receiver:
         self._seen[line] = -1
         self._awake[line] = 0
         self._states[line] = LineState(line, self._keys)
+        if self._refusals is not None:
+            self._refusals.reset(line)
 
     def _checked(self, lines: int | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         """Indices of lines as an array."""
@@ -154,16 +166,28 @@ class Receiver:
     def _advance(self, lines: npt.NDArray[np.intp], blocks: Floats) -> list[tuple[int, KeyDown | KeyUp]]:
         """Take whole blocks (m, count, WINDOW); events, each with the number of the block that brought it."""
         count = blocks.shape[1]
-        passed = screen(blocks.reshape(-1, WINDOW)).reshape(-1, count)
+        limits = (USUAL,) if self._refusals is None else (USUAL, WIDE)
+        passed, *wide = (p.reshape(-1, count) for p in screen(blocks.reshape(-1, WINDOW), *limits))
         done = self._blocks[lines]
         busy = np.flatnonzero(passed.any(axis=1) | (self._awake[lines] > done))
         events: list[tuple[int, KeyDown | KeyUp]] = []
         if len(busy):
             events = self._listen(lines[busy], blocks[busy], passed[busy])
+        if self._refusals is not None:
+            for _, event in events:
+                self._refusals.took(event)
+            busy = self._refusals.concerned(lines, wide[0])
+            if len(busy):
+                sound = np.concatenate([self._before(lines[busy], done[busy]), blocks[busy]], axis=1)
+                self._refusals.take(lines[busy], sound, wide[0][busy], done[busy])
         for back in range(min(_KEPT, count), 0, -1):
             self._past[(done + count - back) % _KEPT, lines] = blocks[:, count - back]
         self._blocks[lines] = done + count
         return events
+
+    def _before(self, lines: npt.NDArray[np.intp], done: npt.NDArray[np.int64]) -> Floats:
+        """The last _KEPT blocks of lines that have had ``done`` of them: (m, _KEPT, WINDOW)."""
+        return np.stack([self._past[(done + back) % _KEPT, lines] for back in range(_KEPT)], axis=1)
 
     def _listen(
         self, lines: npt.NDArray[np.intp], blocks: Floats, passed: npt.NDArray[np.bool_]
@@ -174,8 +198,7 @@ class Receiver:
         """
         count = blocks.shape[1]
         done = self._blocks[lines]
-        past = [self._past[(done + back) % _KEPT, lines] for back in range(_KEPT)]
-        sound = np.concatenate([*past, blocks.reshape(len(lines), -1)], axis=1)
+        sound = np.concatenate([self._before(lines, done), blocks], axis=1).reshape(len(lines), -1)
         # What will be asked for, as far as one can know beforehand, is measured in one product.
         wanted = np.zeros((len(lines), count + _BEFORE), bool)
         for shift in range(_BEFORE + _AFTER + 1):

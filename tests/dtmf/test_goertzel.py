@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dtmf.goertzel import FULL_SCALE_DBM0, PER_BLOCK, WINDOW, amplitude, measure, screen
+from dtmf.goertzel import FULL_SCALE_DBM0, PER_BLOCK, USUAL, WINDOW, amplitude, measure, screen
 from dtmf.keypad import HIGH_HZ, KEYS_16, LOW_HZ, key_tones
 
 T = (np.arange(WINDOW) - (WINDOW - 1) / 2) / 8000
@@ -37,7 +37,7 @@ def test_amplitude_and_phase_of_each_tone(tone: int) -> None:
 
 @pytest.mark.parametrize("key", KEYS_16)
 def test_each_key_passes_and_is_named(key: str) -> None:
-    assert screen(block(key)[None]).tolist() == [True]
+    assert screen(block(key)[None], USUAL)[0].tolist() == [True]
     assert measure(four(block(key))).keys.tolist() == [KEYS_16.index(key)] * PER_BLOCK
 
 
@@ -45,7 +45,7 @@ def test_constants_are_not_heard() -> None:
     plain, lifted = measure(four(block("5"))), measure(four(block("5") + np.float32(0.3)))
     np.testing.assert_allclose(lifted.tones, plain.tones, atol=1e-5)
     np.testing.assert_allclose(lifted.power, plain.power, rtol=1e-3)
-    assert screen(np.full((1, WINDOW), 0.9, np.float32)).tolist() == [False]
+    assert screen(np.full((1, WINDOW), 0.9, np.float32), USUAL)[0].tolist() == [False]
 
 
 def test_what_does_not_pass() -> None:
@@ -54,14 +54,14 @@ def test_what_does_not_pass() -> None:
     two_rows = block("1") + block("7")
     under_noise = block("5", 0.02) + rng.normal(0, 0.1, WINDOW)
     blocks = np.array([np.zeros(WINDOW), low_only, two_rows, block("5", 1e-4), under_noise], np.float32)
-    assert screen(blocks).tolist() == [False] * 5
+    assert screen(blocks, USUAL)[0].tolist() == [False] * 5
 
 
 def test_many_blocks_as_one_by_one() -> None:
     rng = np.random.default_rng(2)
     blocks = np.array([block(KEYS_16[i % 16]) for i in range(1500)])
     blocks *= rng.integers(0, 2, (1500, 1))
-    np.testing.assert_array_equal(screen(blocks), blocks.any(axis=1))
+    np.testing.assert_array_equal(screen(blocks, USUAL)[0], blocks.any(axis=1))
     windows = rng.normal(0, 0.1, (40, PER_BLOCK, WINDOW)).astype(np.float32)
     together = measure(windows)
     for i in range(40):
