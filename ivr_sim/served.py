@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,17 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from authorizer import PaymentKey
+from ivr_sim.accounts import kept_accounts
+from ivr_sim.dialogue import Limits
+from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
-from ivr_sim.merchant import Merchant
-from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS, Node, local_now
-from ivr_sim.ports import Port
+from ivr_sim.merchant import Merchant, Outside
+from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS, Node, PbxAccount, local_now
+from ivr_sim.ports import Port, choose
 from ivr_sim.settings import Settings
+from ivr_sim.sip.message import BadMessage
 from ivr_sim.sip.transport import local_host
+from ivr_sim.sip.uri import Uri
+from ivr_sim.sip.user_agent import RegistrationRefused
 from ivr_sim.standing import StandingKeys
 
-__all__ = ["Served", "fresh_key", "state_of"]
+__all__ = ["Served", "fresh_key", "prepare", "state_of"]
 
 FRESH = Decimal("150.00")
+SIP, AUTHORIZER, OPENPAY = 5060, 8081, 8082  # ports, unless others are asked for
+REGISTER_PASSWORD = "IVR_SIM_REGISTER_PASSWORD"
+AUTHORIZER_PASSWORD, OPENPAY_KEY = "IVR_AUTHORIZER_PASSWORD", "IVR_OPENPAY_KEY"
 NUMBERS = {"merchant_keys": MERCHANT_KEYS, "echo": ECHO, "keypad": KEYPAD}
 
 
@@ -43,6 +53,23 @@ class Served:
         if not self.settings.lan:
             return "127.0.0.1"
         return self.settings.advertise or local_host("0.0.0.0", "192.0.2.1")  # noqa: S104  compared, not bound
+
+    async def start(self) -> None:
+        """Have everything listen; the line has registered then. Raises ConfigurationError."""
+        self.merchant.start()
+        if self.standing is not None:
+            self.standing.issue(self.merchant.keys, self.merchant.keys_url)
+            self.journal.subscribe(self.standing.read)
+        try:
+            await self.node.start()
+        except RegistrationRefused as refused:
+            where = f" at {self.settings.register_at}" if self.settings.register_at else ""
+            raise ConfigurationError(f"the line could not register{where}: {refused}") from refused
+
+    async def stop(self) -> None:
+        """End calls politely, await charges under way, and close."""
+        await self.node.stop()
+        await self.merchant.stop()
 
 
 def fresh_key(merchant: Merchant) -> PaymentKey:
@@ -90,3 +117,77 @@ def _key(key: PaymentKey, number: str, *, standing: bool) -> dict[str, Any]:
         "description": key.description,
         "standing": standing,
     }
+
+
+def prepare(reactor: Any, settings: Settings, data: Path, environ: Mapping[str, str]) -> Served:
+    """Put everything together that these settings ask for; nothing listens yet. Raises ConfigurationError."""
+    host = "0.0.0.0" if settings.lan else "127.0.0.1"  # noqa: S104  that is what --lan asks for
+    ports = {
+        "SIP": choose(host, SIP, settings.sip_port, socket.SOCK_DGRAM),
+        "authorizer": choose(settings.http_host, AUTHORIZER, settings.authorizer_port, socket.SOCK_STREAM),
+        "Openpay stand-in": choose(settings.http_host, OPENPAY, settings.openpay_port, socket.SOCK_STREAM),
+    }
+    if settings.authorizer is not None:
+        del ports["authorizer"]
+    if settings.openpay is not None:
+        del ports["Openpay stand-in"]
+    standing = StandingKeys(now=local_now) if settings.authorizer is None else None
+    merchant = Merchant(
+        reactor,
+        data / "merchant",
+        now=local_now,
+        host=settings.http_host,
+        authorizer_port=ports.get("authorizer", Port(0)).number,
+        openpay_port=ports.get("Openpay stand-in", Port(0)).number,
+        around=standing.around if standing else None,
+        at_authorizer=_outside(settings.authorizer, settings.user, AUTHORIZER_PASSWORD, "--user", environ),
+        at_openpay=_outside(settings.openpay, settings.merchant_id, OPENPAY_KEY, "--merchant-id", environ),
+    )
+    journal = Journal(local_now)
+    node = Node(
+        reactor,
+        merchant,
+        journal,
+        data=data,
+        calls=data / "calls",
+        name=settings.shop,
+        accounts=kept_accounts(data),
+        host=host,
+        advertise=settings.advertise,
+        sip_port=ports["SIP"].number,
+        rtp_ports=(settings.rtp_first, settings.rtp_last),
+        register=_pbx(settings.register_at, environ),
+        language=settings.language,
+        limits=Limits(key_length=settings.key_length),
+    )
+    return Served(settings, data, journal, node, merchant, standing, ports)
+
+
+def _outside(
+    url: str | None, user: str | None, variable: str, option: str, environ: Mapping[str, str]
+) -> Outside | None:
+    if url is None:
+        return None
+    if not user:
+        raise ConfigurationError(f"{option} is needed beside {url}")
+    password = environ.get(variable)
+    if not password:
+        raise ConfigurationError(f"set {variable} to the password of {user} at {url}")
+    return Outside(url, user, password)
+
+
+def _pbx(address: str | None, environ: Mapping[str, str]) -> PbxAccount | None:
+    if address is None:
+        return None
+    try:
+        uri = Uri.parse(address)
+        host, port = uri.address()
+    except BadMessage:
+        raise ConfigurationError(f"--register takes sip:USER@HOST[:PORT], not {address!r}") from None
+    if not uri.user:
+        raise ConfigurationError(f"--register takes sip:USER@HOST[:PORT], and {address!r} names no user")
+    try:
+        host = socket.gethostbyname(host)
+    except OSError:
+        raise ConfigurationError(f"the PBX {host!r} has no address: is the name right?") from None
+    return PbxAccount(user=uri.user, password=environ.get(REGISTER_PASSWORD, ""), server=(host, port))
