@@ -43,7 +43,7 @@ class Talker:
     def key_down(self, digit: str, method: str, start: float) -> None:
         self.keys += 1
 
-    def key_up(self, digit: str, method: str, start: float, duration_ms: int, level: float | None) -> None:
+    def key_up(self, digit: str, method: str, start: float, duration_ms: int, *levels: float | None) -> None:
         pass
 
 

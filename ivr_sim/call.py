@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from ivr_sim.errors import IvrSimError
-from ivr_sim.journal import CallJournal
+from ivr_sim.journal import CallJournal, KeyMethod
 
 __all__ = [
     "Call",
@@ -25,6 +25,7 @@ __all__ = [
     "Entry",
     "Param",
     "Phrase",
+    "Stroke",
     "Typed",
     "phrase",
 ]
@@ -112,16 +113,31 @@ class Typed:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """How a key was pressed, not which: by which way, how long, and of tones how loud (see ``dtmf.Tone``).
+
+    The figures are exact, and may tell which key it was: they are as secret as the entry.
+    """
+
+    method: KeyMethod
+    duration_ms: int
+    level_dbm0: float | None
+    twist_db: float | None
+
+
+@dataclass(frozen=True)
 class Entry:
     """What ``collect`` got: the digits (without terminator), how the entry ended, and who may see it.
 
     ended: ``terminator`` (the caller pressed it), ``complete`` (the entry's own rule or length),
-    ``timeout`` (digits, then too long a pause), ``silence`` (no digit at all in time).
+    ``timeout`` (digits, then too long a pause), ``silence`` (no digit at all in time). strokes: how each
+    of its keys was pressed, the terminator's among them.
     """
 
     typed: Typed
     ended: Ended
     on_publish: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    strokes: tuple[Stroke, ...] = field(default=(), repr=False, compare=False)
 
     def publish(self) -> str:
         """The digits of an entry now known not to be secret: its tones stay audible in the recording."""
@@ -171,6 +187,10 @@ class Call(Protocol):
         With ``pause`` (seconds) also what goes on behind that, until no key comes for so long: a run of
         keys is typed in one go, whatever is said meanwhile. What is forgotten interrupts nothing.
         """
+        ...
+
+    def echo(self, *, delay: float) -> None:
+        """From now on the caller hears themselves, ``delay`` seconds later, while nothing else is said."""
         ...
 
     async def hang_up(self) -> None:

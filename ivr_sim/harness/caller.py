@@ -118,7 +118,13 @@ class _Ear:
         """The IVR sends no keys."""
 
     def key_up(
-        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> None:
         """The IVR sends no keys."""
 

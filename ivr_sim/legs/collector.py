@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ivr_sim.call import Ended, Entry, Typed
+from ivr_sim.call import Ended, Entry, Stroke, Typed
 
 __all__ = ["Collector", "Key", "Press"]
 
@@ -25,6 +25,7 @@ class Key:
 
     digit: str = field(repr=False)
     press: Press
+    stroke: Stroke | None = field(default=None, repr=False)  # once it was let go
 
 
 class Collector:
@@ -42,6 +43,7 @@ class Collector:
         self._restart = restart
         self._digits = ""
         self._presses: list[Press] = []
+        self._strokes: list[Stroke] = []
 
     @property
     def empty(self) -> bool:
@@ -53,8 +55,11 @@ class Collector:
         if key.digit == self._restart:
             self._digits = ""
             self._presses = []
+            self._strokes = []
             return None
         self._presses.append(key.press)
+        if key.stroke is not None:
+            self._strokes.append(key.stroke)
         if key.digit == self._terminator:
             return "terminator"
         if len(self._digits) <= self._max:
@@ -69,4 +74,4 @@ class Collector:
             for press in presses:
                 press.published = True
 
-        return Entry(Typed(self._digits), ended, publish)
+        return Entry(Typed(self._digits), ended, publish, tuple(self._strokes))

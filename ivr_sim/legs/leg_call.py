@@ -26,10 +26,11 @@ from typing import Literal, Protocol
 import structlog
 from twisted.internet.defer import Deferred
 
-from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase
+from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase, Stroke
 from ivr_sim.errors import IvrSimError
-from ivr_sim.journal import CallJournal, Journal, KeyMethod, KeyPressed
+from ivr_sim.journal import CallJournal, Journal, KeyMethod, KeyPressed, KeyRefused
 from ivr_sim.legs.collector import Collector, Key, Press
+from ivr_sim.legs.echo import Echo
 from ivr_sim.legs.speech import Speech
 from ivr_sim.media import Samples
 
@@ -83,6 +84,7 @@ class LegCall:
         self._parting = 0
         self._presses: list[Press] = []
         self._level: int | None = None
+        self.echoing: Echo | None = None
         self.gone: Literal["caller", "ivr"] | None = None
         self.on_hang_up: Callable[[], None] = lambda: None
 
@@ -144,6 +146,10 @@ class LegCall:
         self._typed.clear()
         self._deaf = True
         self._run_pause = pause
+
+    def echo(self, *, delay: float) -> None:
+        """Let the caller hear themselves; see ``ivr_sim.call.Call``. Only a telephone does."""
+        self.echoing = Echo(delay)
 
     async def hang_up(self) -> None:
         """End the call from our side."""
@@ -213,11 +219,18 @@ class LegCall:
             self._resume()
 
     def key_up(
-        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> None:
         """The key was let go: into the journal, and into the entry."""
         down = self._down.pop(method, None)
-        key = Key(digit, Press(start) if down is None else down.press)
+        stroke = Stroke(method, duration_ms, level_dbm0, twist_db)
+        key = Key(digit, Press(start) if down is None else down.press, stroke)
         if down is None:
             self._presses.append(key.press)
         key.press.end = end = start + duration_ms / 1000
@@ -239,6 +252,27 @@ class LegCall:
             self._take_typed()
         elif key.press.start < self._listens_from:
             self._listens_from = max(self._listens_from, end + self._run_pause)
+
+    def key_refused(
+        self,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        reason: str,
+        level_dbm0: float,
+        twist_db: float,
+    ) -> None:
+        """A tone was not taken for a key: into the journal, no more exactly than keys that were."""
+        self._journal.emit(
+            KeyRefused(
+                method=method,
+                start=round(start, 2),
+                duration_ms=round(duration_ms, -1),
+                reason=reason,
+                level_dbm0=LEVEL_STEP_DB * round(level_dbm0 / LEVEL_STEP_DB),
+                twist_db=LEVEL_STEP_DB * round(twist_db / LEVEL_STEP_DB),
+            )
+        )
 
     def hung_up(self, by: Literal["caller", "ivr"] = "caller") -> None:
         """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""

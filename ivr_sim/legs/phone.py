@@ -35,17 +35,36 @@ class PhoneLeg:
         """The engine's 20 ms."""
         spoken = self._call.tick(heard)
         self._recorder.append(heard, spoken)
-        return spoken
+        # What the caller says is recorded, and masked, on the caller's side: not its echo.
+        return spoken if self._call.echoing is None else self._call.echoing.frame(heard, spoken)
 
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset, from whichever way of keying."""
         self._call.key_down(digit, method, start)
 
     def key_up(
-        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> None:
         """A key's end."""
-        self._call.key_up(digit, method, start, duration_ms, level_dbm0)
+        self._call.key_up(digit, method, start, duration_ms, level_dbm0, twist_db)
+
+    def key_refused(
+        self,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        reason: str,
+        level_dbm0: float,
+        twist_db: float,
+    ) -> None:
+        """A tone that was not taken for a key."""
+        self._call.key_refused(method, start, duration_ms, reason, level_dbm0, twist_db)
 
     def _over(self, ended: Ended) -> Ended:
         self._call.hung_up("caller" if ended.by == "remote" else "ivr")

@@ -28,7 +28,7 @@ class RecordingLeg:
             raise ValueError(f"samples must be int16 of shape (n,), not {samples.dtype} {samples.shape}")
         self._call = call
         self._samples = samples
-        self._receiver = Receiver(keys=KEYS_12)
+        self._receiver = Receiver(keys=KEYS_12, refusals=True)
 
     async def run(self) -> None:
         """Play the recording to its end, or until the dialogue hangs up."""
@@ -53,5 +53,8 @@ class RecordingLeg:
                 else:
                     tone = event.tone
                     length = round((tone.end_s - tone.start_s) * 1000)
-                    call.key_up(tone.digit, "inband", tone.start_s, length, tone.level_dbm0)
+                    call.key_up(tone.digit, "inband", tone.start_s, length, tone.level_dbm0, tone.twist_db)
+            for miss in self._receiver.refused():
+                length = round((miss.end_s - miss.start_s) * 1000)
+                call.key_refused("inband", miss.start_s, length, miss.reason, miss.level_dbm0, miss.twist_db)
             call.tick(heard)

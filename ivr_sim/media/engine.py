@@ -64,7 +64,7 @@ class MediaEngine:
         self._clock = clock
         self._ports = range(first, last + 1, 2)
         self._transmission = Transmission(max_streams)
-        self._receiver = dtmf.Receiver(max_streams, keys=keys) if detect_inband else None
+        self._receiver = dtmf.Receiver(max_streams, keys=keys, refusals=True) if detect_inband else None
         self._free = list(range(max_streams - 1, -1, -1))
         self._streams: dict[int, MediaStream] = {}  # by slot
         self._next: Any = None  # the beat to come, an IDelayedCall
@@ -180,4 +180,6 @@ class MediaEngine:
                     stream.tone_down(event.digit, event.start_s)
                 else:
                     tone = event.tone
-                    stream.tone_up(tone.digit, tone.end_s - tone.start_s, tone.level_dbm0)
+                    stream.tone_up(tone.digit, tone.end_s - tone.start_s, tone.level_dbm0, tone.twist_db)
+            for miss in receiver.refused():
+                by_slot[miss.line].tone_refused(miss)

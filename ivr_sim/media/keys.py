@@ -36,6 +36,7 @@ class KeyUp:
     start: float
     duration_ms: int
     level_dbm0: float | None
+    twist_db: float | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class _Key:
     start: float
     end: float
     level: float | None = None
+    twist: float | None = None
     sounding: set[KeyMethod] = field(default_factory=set)
     told_by: set[KeyMethod] = field(default_factory=set)
     reported: bool = False  # its KeyUp has gone out
@@ -90,7 +92,13 @@ class KeyMerger:
         return out
 
     def up(
-        self, digit: str, method: KeyMethod, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: KeyMethod,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> list[KeyDown | KeyUp]:
         """The same way tells that this key went up."""
         for key in self._recent:
@@ -104,6 +112,8 @@ class KeyMerger:
         key.end = max(key.end, start + duration_ms / 1000)
         if key.level is None:
             key.level = level_dbm0
+        if key.twist is None:
+            key.twist = twist_db
         return [] if key.sounding else [self._release(key)]
 
     def _known(self, digit: str, method: KeyMethod, start: float) -> _Key | None:
@@ -122,4 +132,4 @@ class KeyMerger:
         key.reported = True
         self._open = None
         duration_ms = round(1000 * (key.end - key.start))
-        return KeyUp(key.digit, key.method, key.start, duration_ms, key.level)
+        return KeyUp(key.digit, key.method, key.start, duration_ms, key.level, key.twist)

@@ -133,13 +133,18 @@ class Reception:
 
     def tone_down(self, digit: str, start_s: float) -> Keys:
         """A tone began, in seconds of the audio searched."""
-        began = round(start_s * SAMPLE_RATE) - self._searched  # samples from now on: below zero
-        self._tone_start = self._heard_at(self._searched_to + began)
+        self._tone_start = self.tone_time(start_s)
         return self.merger.down(digit, "inband", self._tone_start)
 
-    def tone_up(self, digit: str, duration_s: float, level_dbm0: float) -> Keys:
+    def tone_up(self, digit: str, duration_s: float, level_dbm0: float, twist_db: float) -> Keys:
         """The tone ended."""
-        return self.merger.up(digit, "inband", self._tone_start, round(1000 * duration_s), level_dbm0)
+        milliseconds = round(1000 * duration_s)
+        return self.merger.up(digit, "inband", self._tone_start, milliseconds, level_dbm0, twist_db)
+
+    def tone_time(self, start_s: float) -> float:
+        """When a tone is heard, on the stream's clock, that begins so far into the audio searched."""
+        began = round(start_s * SAMPLE_RATE) - self._searched  # samples from now on: below zero
+        return self._heard_at(self._searched_to + began)
 
     def hear(self) -> Samples | None:
         """The 20 ms to be heard in this tick, None for silence; the next tick begins."""

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from types import EllipsisType
-from typing import Protocol
 
 import numpy as np
 import structlog
 
+import dtmf
 from ivr_sim.errors import LocalProtocolError, place
-from ivr_sim.journal import KeyMethod
 from ivr_sim.media.g711 import FRAME_SAMPLES, Codec, Samples
 from ivr_sim.media.keys import KeyDown, KeyUp
+from ivr_sim.media.listener import RefusalListener, StreamListener
 from ivr_sim.media.reception import Address, Reception
 from ivr_sim.media.telephone_event import KEYS, EventQueue, EventSender
 from ivr_sim.media.transmission import Transmission
@@ -26,37 +26,6 @@ log = structlog.get_logger(__name__)
 
 MAX_DATAGRAM = 2048
 MAX_PER_TICK = 32  # datagrams of one call; what more there is waits in the kernel's bounded buffer
-
-
-class StreamListener(Protocol):
-    """Who hears and speaks on a stream.
-
-    The calls come on the reactor's thread. Keys of a tick come before the tick itself, so that a prompt
-    can stop in it; ``key_down`` and ``key_up`` take turns, each up with digit, method and start of its down.
-    A listener that raises loses its own stream and nobody else's.
-    """
-
-    def tick(self, heard: Samples) -> Samples | None:
-        """20 ms have passed, counted from the start on: int16 (160,) each way at 8 kHz; None is silence."""
-        ...
-
-    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
-        """A key certainly went down; start: seconds of the stream's clock, which is that of the audio heard.
-
-        An onset just detected may lie up to the playout delay ahead of the clock.
-        """
-        ...
-
-    def key_up(
-        self,
-        digit: str,
-        method: KeyMethod,
-        start: float,
-        duration_ms: int,
-        level_dbm0: float | None,
-    ) -> None:
-        """The key went up again; duration_ms as long as any of the ways that told of it say."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +214,21 @@ class MediaStream:
         if self._reception is not None:
             self.deliver(self._reception.tone_down(digit, start_s))
 
-    def tone_up(self, digit: str, duration_s: float, level_dbm0: float) -> None:
+    def tone_up(self, digit: str, duration_s: float, level_dbm0: float, twist_db: float) -> None:
         """It ended."""
         if self._reception is not None:
-            self.deliver(self._reception.tone_up(digit, duration_s, level_dbm0))
+            self.deliver(self._reception.tone_up(digit, duration_s, level_dbm0, twist_db))
+
+    def tone_refused(self, miss: dtmf.Refused) -> None:
+        """A tone in the audio searched was not taken for a key."""
+        listener, reception = self._listener, self._reception
+        if reception is None or not isinstance(listener, RefusalListener):
+            return
+        start, milliseconds = reception.tone_time(miss.start_s), round(1000 * (miss.end_s - miss.start_s))
+        try:
+            listener.key_refused("inband", start, milliseconds, miss.reason, miss.level_dbm0, miss.twist_db)
+        except Exception as error:
+            self.fail(error)
 
     def converse(self) -> Codec | None:
         """Let the listener hear and speak; the codec to speak in, None if no audio is to be sent now."""
@@ -293,7 +273,9 @@ class MediaStream:
                 if isinstance(key, KeyDown):
                     self._listener.key_down(key.digit, key.method, key.start)
                 else:
-                    self._listener.key_up(key.digit, key.method, key.start, key.duration_ms, key.level_dbm0)
+                    self._listener.key_up(
+                        key.digit, key.method, key.start, key.duration_ms, key.level_dbm0, key.twist_db
+                    )
             except Exception as error:
                 self.fail(error)
 

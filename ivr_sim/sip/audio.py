@@ -46,7 +46,13 @@ class Audio:
         self._on_key(digit)
 
     def key_up(
-        self, digit: str, method: str, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: str,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> None:
         """Of no interest here."""
 

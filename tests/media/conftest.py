@@ -32,7 +32,7 @@ class Listener:
     def key_down(self, digit, method, start):
         self.events.append(("down", digit, method, start))
 
-    def key_up(self, digit, method, start, duration_ms, level_dbm0):
+    def key_up(self, digit, method, start, duration_ms, level_dbm0, twist_db=None):
         self.events.append(("up", digit, method, start, duration_ms, level_dbm0))
 
     @property

@@ -21,7 +21,7 @@ class Listener:
         return frame if len(frame) == 160 else None
     def key_down(self, digit, method, start):
         self.keys += digit
-    def key_up(self, digit, method, start, duration_ms, level_dbm0):
+    def key_up(self, digit, method, start, duration_ms, level_dbm0, twist_db=None):
         self.keys += "^"
 
 engine = MediaEngine(reactor)

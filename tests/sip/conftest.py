@@ -38,7 +38,13 @@ class Listener:
         self.downs.append(digit)
 
     def key_up(
-        self, digit: str, method: str, start: float, duration_ms: int, level_dbm0: float | None
+        self,
+        digit: str,
+        method: str,
+        start: float,
+        duration_ms: int,
+        level_dbm0: float | None,
+        twist_db: float | None = None,
     ) -> None:
         self.keys.append((digit, method, duration_ms))
 
