@@ -37,6 +37,7 @@ from ivr_sim.sip.exchange_watch import Watch
 from ivr_sim.sip.message import BadMessage, Request
 from ivr_sim.sip.proxy import DIALOG_FORMING, Forwarding, Target, onward
 from ivr_sim.sip.registrar import Binding, Registrar
+from ivr_sim.sip.tcp_notice import PJSIP_BRANCH
 from ivr_sim.sip.transactions import ServerTransaction, TransactionLayer
 from ivr_sim.sip.transport import Address, UdpEndpoint
 from ivr_sim.sip.uri import NameAddr, Uri
@@ -60,7 +61,6 @@ log = structlog.get_logger(__name__)
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, MESSAGE, NOTIFY, SUBSCRIBE, REFER"
 SUSPECT = 30.0  # seconds for which a line that was silent is asked last
 WRONG_DOMAIN = "This exchange serves its own domain only"
-PJSIP_BRANCH = "z9hG4bKPj"  # how the branches of all telephones built on PJSIP begin
 
 
 class Exchange:

@@ -1,0 +1,6 @@
+"""Silence explained: what does not work between a telephone and us, in plain words, as journal events."""
+
+from ivr_sim.diagnosis.diagnosis import Diagnosis
+from ivr_sim.diagnosis.findings import FINDINGS
+
+__all__ = ["FINDINGS", "Diagnosis"]
