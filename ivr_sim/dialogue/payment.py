@@ -90,9 +90,8 @@ async def _pay(call: Call, shop: Shop) -> Ending:
 
 async def _find_payable(call: Call, shop: Shop) -> Payable:
     """Steps 1 to 3: ask for the payment key and look it up, as often as the limits allow."""
-    shown = True
     for keys in count(1):
-        answer, shown = await _look_up(call, shop, doubtful=not shown)
+        answer = await _look_up(call, shop, doubtful=keys > 1)
         if isinstance(answer, Payable):
             await _check_earlier(shop, answer)
             return answer
@@ -104,12 +103,12 @@ async def _find_payable(call: Call, shop: Shop) -> Payable:
     raise AssertionError("endless")
 
 
-async def _look_up(call: Call, shop: Shop, *, doubtful: bool) -> tuple[Payable | Refusal, bool]:
-    """Ask for one payment key, and the merchant about it; the answer, and whether the key was shown.
+async def _look_up(call: Call, shop: Shop, *, doubtful: bool) -> Payable | Refusal:
+    """Ask for one payment key, and the merchant about it.
 
     A caller may key a card where the key was asked for, with pauses even. So what could begin a card's
-    number is shown only once the merchant knows it for a payment key, and so is what comes behind an entry
-    that was not shown (``doubtful``): it could be the number's rest.
+    number is shown only once the merchant knows it for a payment key, and so is what comes behind a wrong
+    or refused entry (``doubtful``): it could be the rest of a number, whose beginning was forgotten.
     """
     question = payment_key(shop)
     key, entry, wrongs = await ask_entry(call, question, tries=shop.limits.tries)
@@ -127,15 +126,14 @@ async def _look_up(call: Call, shop: Shop, *, doubtful: bool) -> tuple[Payable |
     else:
         cause: Literal["ok", "refused"] = "ok" if isinstance(answer, Payable) else "refused"
         replied = AuthorizerReplied(cause=cause, status=answer.status, ms=answer.ms)
-    shown = not doubtful or isinstance(answer, Payable)
     if doubtful:
-        accept(call, question, entry, shown=shown)
+        accept(call, question, entry, shown=isinstance(answer, Payable))
     call.journal.emit(replied)
     if answer is None:
         raise Over(
             Outcome.AUTHORIZER_FAILED, replied.cause, phrase("authorizer_failed"), phrase("goodbye")
         ) from None
-    return answer, shown
+    return answer
 
 
 async def _check_earlier(shop: Shop, payable: Payable) -> None:
