@@ -1,6 +1,8 @@
-"""The conversation: the guide's steps as one coroutine, without clock, network or audio."""
+"""The conversations, without clock, network or audio: paying (the guide's steps), trying a telephone out."""
 
+from ivr_sim.dialogue.echo import echo_test
+from ivr_sim.dialogue.keypad import keypad_test
 from ivr_sim.dialogue.payment import take_payment
-from ivr_sim.dialogue.shop import Ending, Limits, Outcome, Shop
+from ivr_sim.dialogue.shop import TRIED, Ending, Limits, Outcome, Shop
 
-__all__ = ["Ending", "Limits", "Outcome", "Shop", "take_payment"]
+__all__ = ["TRIED", "Ending", "Limits", "Outcome", "Shop", "echo_test", "keypad_test", "take_payment"]

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Final, Literal
 
 from ivr_sim.call import Phrase
 from ivr_sim.cards import CardNumber
 from ivr_sim.dialogue.services import Acquirer, PaymentKeys
 from ivr_sim.errors import IvrSimError
 
-__all__ = ["Ending", "Limits", "Outcome", "Over", "Shop"]
+__all__ = ["TRIED", "Ending", "Limits", "Outcome", "Over", "Shop"]
+
+# The outcome of a call that was no payment: to one of the numbers for trying a telephone out.
+TRIED: Final = "tried"
 
 
 class Outcome(StrEnum):
@@ -29,18 +33,21 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"
 
 
+AnyOutcome = Outcome | Literal["tried"]
+
+
 @dataclass(frozen=True)
 class Ending:
     """The outcome, and the cause in one word where the outcome alone does not say it."""
 
-    outcome: Outcome
+    outcome: AnyOutcome
     cause: str | None = None
 
 
 class Over(IvrSimError):
     """The conversation is over before its last step: how, and what is still to be said."""
 
-    def __init__(self, outcome: Outcome, cause: str | None = None, *farewell: Phrase) -> None:
+    def __init__(self, outcome: AnyOutcome, cause: str | None = None, *farewell: Phrase) -> None:
         super().__init__(f"{outcome}" + (f": {cause}" if cause else ""))
         self.ending = Ending(outcome, cause)
         self.farewell = farewell

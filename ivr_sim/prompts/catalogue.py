@@ -2,9 +2,10 @@
 
 A phrase's text is always whole sentences, so that its sound is rendered in one breath. How a parameter is
 said depends on its name: ``amount`` (with ``currency``) as money in words, ``description`` and
-``merchant`` cleaned of what cannot be said, ``authorization`` digit by digit. Any other parameter (a
-reason, a code, a number of digits) only chooses among texts, and a value that no language knows gets the
-phrase's general sentence.
+``merchant`` cleaned of what cannot be said, ``authorization`` digit by digit, ``pressed`` as the key of a
+keypad, ``milliseconds``, ``level`` and ``twist`` (both in dB) as whole numbers with their units. Any other
+parameter (a reason, a code, a number of digits) only chooses among texts, and a value that no language
+knows gets the phrase's general sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from ivr_sim.errors import IvrSimError
 from ivr_sim.prompts import en_us, es_mx
 from ivr_sim.prompts.money import Language, amount_in_words
 from ivr_sim.prompts.template import Choice, Texts, fields_of, parameters_of
-from ivr_sim.prompts.wording import digits_in_words, spoken
+from ivr_sim.prompts.wording import (
+    decibels_in_words,
+    digits_in_words,
+    key_in_words,
+    milliseconds_in_words,
+    spoken,
+)
 
 __all__ = ["DEFAULT_LANGUAGE", "LANGUAGES", "BadPhrase", "Catalogue", "UnknownLanguage", "UnknownPhrase"]
 
@@ -25,7 +32,7 @@ LANGUAGES: Mapping[str, Texts] = {"es-MX": es_mx.TEXTS, "en-US": en_us.TEXTS}
 DEFAULT_LANGUAGE = "es-MX"
 
 # What must be said as it is: no single recording can stand for it.
-_SAID = {"amount", "authorization", "description"}
+_SAID = {"amount", "authorization", "description", "level", "milliseconds", "pressed", "twist"}
 
 
 class UnknownLanguage(IvrSimError, ValueError):
@@ -135,4 +142,10 @@ class Catalogue:
             return digits_in_words(str(value), self._words)
         if name in ("description", "merchant"):
             return spoken(str(value), self._words)
+        if name == "pressed":
+            return key_in_words(str(value), self._words)
+        if name == "milliseconds":
+            return milliseconds_in_words(int(value), self._words)
+        if name in ("level", "twist"):
+            return decibels_in_words(float(value), self._words)
         return str(value)

@@ -153,6 +153,37 @@ TEXTS: Texts = {
         "We cannot confirm yet whether your payment went through. "
         "To avoid being charged twice, do not pay again before checking with the merchant."
     ),
+    # The numbers for trying a telephone out.
+    "echo": "Echo test. Everything you say will be played back to you at once. To finish, hang up.",
+    "keypad": (
+        "Keypad test. Do not enter real cards here. Press any keys you want to try, and we will tell you "
+        "how each one arrived. To finish, press the pound key twice."
+    ),
+    "keypad_key": Choice(
+        "method",
+        {
+            "inband": "{pressed}, by tone, {milliseconds}, {level}, twist {twist}.",
+            "rfc4733": "{pressed}, by telephone event, {milliseconds}, {level}.",
+            "info": "{pressed}, by signaling message, {milliseconds}.",
+        },
+        otherwise="{pressed}, for {milliseconds}.",
+    ),
+    "keypad_hidden_key": Choice(
+        "method",
+        {
+            "inband": "A key, by tone.",
+            "rfc4733": "A key, by telephone event.",
+            "info": "A key, by signaling message.",
+        },
+        otherwise="A key.",
+    ),
+    "keypad_hides": (
+        "For security, we say no more than five digits in a row. "
+        "To go on with your test, press the pound key or the star key."
+    ),
+    "keypad_hides_all": (
+        "You entered as many digits as a card has. For security, we will no longer say which keys you press."
+    ),
     # Ends and reminders.
     "too_many_tries": "You have reached the maximum number of attempts.",
     "time_limit": "The maximum time for this call has been reached.",

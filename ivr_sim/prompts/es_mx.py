@@ -155,6 +155,37 @@ TEXTS: Texts = {
         "Aún no podemos confirmar si su pago se realizó. "
         "Para evitar un cargo doble, no vuelva a pagar antes de verificarlo con el comercio."
     ),
+    # The numbers for trying a telephone out.
+    "echo": "Prueba de eco. Todo lo que diga lo escuchará de inmediato. Para terminar, cuelgue.",
+    "keypad": (
+        "Prueba de teclado. No marque aquí tarjetas reales. Presione las teclas que quiera probar, y le "
+        "diremos cómo llegó cada una. Para terminar, presione dos veces la tecla gato."
+    ),
+    "keypad_key": Choice(
+        "method",
+        {
+            "inband": "{pressed}, por tono, {milliseconds}, {level}, twist {twist}.",
+            "rfc4733": "{pressed}, por evento telefónico, {milliseconds}, {level}.",
+            "info": "{pressed}, por mensaje de señalización, {milliseconds}.",
+        },
+        otherwise="{pressed}, {milliseconds}.",
+    ),
+    "keypad_hidden_key": Choice(
+        "method",
+        {
+            "inband": "Una tecla, por tono.",
+            "rfc4733": "Una tecla, por evento telefónico.",
+            "info": "Una tecla, por mensaje de señalización.",
+        },
+        otherwise="Una tecla.",
+    ),
+    "keypad_hides": (
+        "Por seguridad, decimos solo cinco dígitos seguidos. "
+        "Para seguir probando, presione la tecla gato o la tecla asterisco."
+    ),
+    "keypad_hides_all": (
+        "Marcó tantos dígitos como los de una tarjeta. Por seguridad, ya no diremos qué teclas presiona."
+    ),
     # Ends and reminders.
     "too_many_tries": "Ha llegado al límite de intentos.",
     "time_limit": "La llamada llegó al tiempo máximo permitido.",

@@ -15,7 +15,16 @@ from typing import Literal
 
 from ivr_sim.errors import IvrSimError
 
-__all__ = ["CURRENCIES", "MAX_AMOUNT", "MAX_NUMBER", "AmountError", "Language", "amount_in_words", "cardinal"]
+__all__ = [
+    "CURRENCIES",
+    "MAX_AMOUNT",
+    "MAX_NUMBER",
+    "AmountError",
+    "Language",
+    "amount_in_words",
+    "cardinal",
+    "counted",
+]
 
 Language = Literal["es", "en"]
 MAX_AMOUNT = Decimal("999999999.99")
@@ -73,6 +82,15 @@ def cardinal(number: int, language: Language = "es") -> str:
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
         raise AmountError(f"cannot say {number!r}: give a whole number from 0 to {MAX_NUMBER}")
     return _es(number) if language == "es" else _en(number)
+
+
+def counted(number: int, one: str, many: str, language: Language = "es") -> str:
+    """Say so many of something, masculine in Spanish: ``veintiún decibeles``, ``un decibel``.
+
+    number: 0 to 999,999,999. Raises AmountError outside that range.
+    """
+    words = cardinal(number, language)
+    return f"{_es_before_noun(number) if language == 'es' else words} {one if number == 1 else many}"
 
 
 def amount_in_words(amount: Decimal | str, currency: str = "MXN", language: Language = "es") -> str:

@@ -1,4 +1,4 @@
-"""Text from outside made fit to be said: digits one by one, and a merchant's own words, cleaned.
+"""Texts and figures made fit to be said: digits one by one, measures, and a merchant's own words, cleaned.
 
 What a merchant writes as a description was meant to be read, not heard. It may hold tags (which the
 voice would obey), addresses, figures (which the voice would read by its own rules), or a flood.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from ivr_sim.prompts.money import MAX_NUMBER, AmountError, Language, amount_in_words, cardinal
+from ivr_sim.prompts.money import MAX_NUMBER, AmountError, Language, amount_in_words, cardinal, counted
 
-__all__ = ["digits_in_words", "spoken"]
+__all__ = ["decibels_in_words", "digits_in_words", "key_in_words", "milliseconds_in_words", "spoken"]
 
 LIMIT = 250  # characters of the original, as long as a description may be at Openpay
 SPOKEN_LIMIT = 400  # characters of what is said: figures grow when they become words
@@ -31,6 +31,16 @@ _SYMBOLS: dict[Language, dict[str, str]] = {
     "es": {"&": "y", "@": "arroba", "%": "por ciento", "+": "más", "=": "igual a", "#": "número"},
     "en": {"&": "and", "@": "at", "%": "percent", "+": "plus", "=": "equals", "#": "number"},
 }
+_KEYS: dict[Language, dict[str, str]] = {
+    "es": {"*": "asterisco", "#": "gato"},
+    "en": {"*": "star", "#": "pound"},
+}
+_MINUS: dict[Language, str] = {"es": "menos", "en": "minus"}
+_MILLISECONDS: dict[Language, tuple[str, str]] = {
+    "es": ("milisegundo", "milisegundos"),
+    "en": ("millisecond", "milliseconds"),
+}
+_DECIBELS: dict[Language, tuple[str, str]] = {"es": ("decibel", "decibeles"), "en": ("decibel", "decibels")}
 _POINT: dict[Language, str] = {"es": "punto", "en": "point"}
 
 _FORMATTING = ("Cf", "Mn", "Me")  # soft hyphens, joiners, stray accents: within a word, not between words
@@ -69,6 +79,23 @@ def digits_in_words(text: str, language: Language = "es") -> str:
         elif sign in names:
             said.append(names[sign])
     return ", ".join(said)
+
+
+def key_in_words(key: str, language: Language = "es") -> str:
+    """Say a key of the keypad, to begin a sentence with: ``Cinco``, ``Gato``, ``Be``."""
+    return (_KEYS[language].get(key) or digits_in_words(key, language)).capitalize()
+
+
+def milliseconds_in_words(milliseconds: int, language: Language = "es") -> str:
+    """Say a duration: ``ciento veinte milisegundos``. Raises AmountError below zero."""
+    return counted(milliseconds, *_MILLISECONDS[language], language)
+
+
+def decibels_in_words(decibels: float, language: Language = "es") -> str:
+    """Say a level or a ratio in whole decibels: ``menos diez decibeles``."""
+    whole = round(decibels)
+    said = counted(abs(whole), *_DECIBELS[language], language)
+    return f"{_MINUS[language]} {said}" if whole < 0 else said
 
 
 def spoken(text: str, language: Language = "es") -> str:

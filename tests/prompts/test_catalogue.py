@@ -49,6 +49,18 @@ SAID = [
     phrase("goodbye"),
     phrase("too_many_tries"),
     phrase("time_limit"),
+    phrase("echo"),
+    phrase("keypad"),
+    phrase("keypad_key", pressed="5", method="inband", milliseconds=120, level=-10, twist=1),
+    phrase("keypad_key", pressed="#", method="rfc4733", milliseconds=1, level=0),
+    phrase("keypad_key", pressed="*", method="info", milliseconds=21),
+    phrase("keypad_key", pressed="A", method="", milliseconds=160),
+    phrase("keypad_hidden_key", method="inband"),
+    phrase("keypad_hidden_key", method="rfc4733"),
+    phrase("keypad_hidden_key", method="info"),
+    phrase("keypad_hidden_key"),
+    phrase("keypad_hides"),
+    phrase("keypad_hides_all"),
 ]
 REASONS = {
     "bad_key": ("silence", "empty", "too_short", "too_long", "leading_zero", "not_digits"),
@@ -202,10 +214,26 @@ def test_mexican_usage(catalogue: Catalogue) -> None:
         assert foreign not in texts
 
 
+def test_how_a_key_came() -> None:
+    tone = phrase("keypad_key", pressed="5", method="inband", milliseconds=120, level=-10, twist=1)
+    event = phrase("keypad_key", pressed="#", method="rfc4733", milliseconds=21, level=0)
+    info = phrase("keypad_key", pressed="*", method="info", milliseconds=1)
+    assert [Catalogue().text(said) for said in (tone, event, info)] == [
+        "Cinco, por tono, ciento veinte milisegundos, menos diez decibeles, twist un decibel.",
+        "Gato, por evento telefónico, veintiún milisegundos, cero decibeles.",
+        "Asterisco, por mensaje de señalización, un milisegundo.",
+    ]
+    assert [Catalogue("en-US").text(said) for said in (tone, event, info)] == [
+        "Five, by tone, one hundred twenty milliseconds, minus ten decibels, twist one decibel.",
+        "Pound, by telephone event, twenty-one milliseconds, zero decibels.",
+        "Star, by signaling message, one millisecond.",
+    ]
+
+
 def test_american_usage() -> None:
     texts = " ".join(Catalogue("en-US").text(said) for said in SAID).lower()
-    assert texts.count("the pound key") == 2
-    assert re.findall(r"press (\w+)", texts) == ["one", "two", "three", "one", "two"]
+    assert texts.count("the pound key") == 4
+    assert re.findall(r"press (?!any|the|you)(\w+)", texts) == ["one", "two", "three", "one", "two"]
     for foreign in (
         "hash",
         "dial",
@@ -261,7 +289,7 @@ def test_closed_phrases_cover_what_needs_no_parameter_of_a_call(catalogue: Catal
     closed = catalogue.closed()
     texts = {catalogue.text(said) for said in closed.values()}
     for said in SAID:
-        open_ended = {"merchant", "description", "amount", "authorization"} & set(said.params)
+        open_ended = {"merchant", "description", "amount", "authorization", "pressed"} & set(said.params)
         if not open_ended:
             assert catalogue.text(said) in texts, said
     for name, reasons in REASONS.items():
@@ -274,7 +302,8 @@ def test_closed_phrases_cover_what_needs_no_parameter_of_a_call(catalogue: Catal
 def test_no_recording_can_stand_for_an_amount_or_a_number(catalogue: Catalogue) -> None:
     stems = catalogue.recordable()
     assert {"welcome", "ask_key", "declined", "declined.3001", "bad_card.luhn"} <= set(stems)
-    assert not {"amount", "approved", "key_refused"} & set(stems)
+    assert not {"amount", "approved", "key_refused", "keypad_key"} & set(stems)
+    assert {"echo", "keypad", "keypad_hidden_key.info"} <= set(stems)
 
 
 def test_stems_go_from_the_particular_to_the_general(catalogue: Catalogue) -> None:
