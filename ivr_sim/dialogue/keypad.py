@@ -23,7 +23,7 @@ IN_A_ROW = 5  # digits that may be told
 CARD_LIKE = 12  # as many are taken for a card: the shortest has 13, and the last may be yet to come
 IDLE = 30.0  # seconds without a key, until the invitation is repeated
 RUN = 0.8  # seconds within which the next key belongs to the same run: then it is not talked over
-LONGEST_RUN = 24  # keys, told in one go
+LONGEST_RUN = 24  # phrases, said in one go
 
 
 async def keypad_test(call: Call) -> Ending:
@@ -39,6 +39,7 @@ class _Keypad:
         self._row = 0
         self._silent = False
         self._hashes = 0
+        self._notice: Phrase | None = None  # why keys are not told, if that has changed
 
     async def talk(self) -> None:
         say: tuple[Phrase, ...] = (phrase("keypad"),)
@@ -50,21 +51,21 @@ class _Keypad:
         """Say something, take a run of keys, and return what is to be said of it: nothing, if none came."""
         told: list[Phrase] = []
         entry = await self._key(IDLE, *say)
-        for _ in range(LONGEST_RUN):
-            if entry.ended == "silence":
-                break
-            told += self._tell(entry)
-            if self._hashes == 2:
+        while entry.ended != "silence":
+            told.append(self._tell(entry))
+            if self._hashes == 2 or len(told) >= LONGEST_RUN:
                 break
             entry = await self._key(RUN)
-        return tuple(told)
+        # Said first: who hears it need not wait for what is no longer told anyway.
+        notice, self._notice = self._notice, None
+        return (*told,) if notice is None else (notice, *told)
 
     async def _key(self, within: float, *say: Phrase) -> Entry:
         return await self._call.collect(
             *say, max_digits=1, terminator="", restart="", first_digit_timeout=within, digit_timeout=within
         )
 
-    def _tell(self, entry: Entry) -> list[Phrase]:
+    def _tell(self, entry: Entry) -> Phrase:
         """Write a key down, and what is to be said of it."""
         [stroke] = entry.strokes
         self._hashes = self._hashes + 1 if entry.typed.is_one_of("#") else 0
@@ -72,20 +73,17 @@ class _Keypad:
             self._row = 0
         else:
             self._row += 1
-        hides = self._row == IN_A_ROW + 1 and not self._silent
-        hides_all = self._row == CARD_LIKE and not self._silent
-        self._silent |= hides_all
+        if not self._silent and self._row == CARD_LIKE:
+            self._silent = True
+            self._notice = phrase("keypad_hides_all")
+        elif not self._silent and self._row == IN_A_ROW + 1:
+            self._notice = phrase("keypad_hides")
         if self._silent or self._row > IN_A_ROW:
             self._call.journal.emit(EntryAccepted(field="keypad", length=1, value=None))
-            said = [phrase("keypad_hidden_key", method=stroke.method)]
-            if hides_all:
-                said.append(phrase("keypad_hides_all"))
-            elif hides:
-                said.append(phrase("keypad_hides"))
-            return said
+            return phrase("keypad_hidden_key", method=stroke.method)
         pressed = entry.publish()
         self._call.journal.emit(EntryAccepted(field="keypad", length=1, value=pressed))
-        return [_told(pressed, stroke)]
+        return _told(pressed, stroke)
 
 
 def _told(pressed: str, stroke: Stroke) -> Phrase:

@@ -97,12 +97,13 @@ def test_a_key_is_said_back_with_how_it_came(trial: Trial) -> None:
     trial.tick(3)
     trial.key("*", "info", None, None)
     trial.tick(3)
+    tone = {"pressed": "5", "method": "inband", "milliseconds": "100", "level": "-10", "twist": "1"}
     assert trial.told == [
         ("keypad", {}),
-        ("keypad_key", {"pressed": "5", "method": "inband", "milliseconds": "100", "level": "-10", "twist": "1"}),
+        ("keypad_key", tone),
         ("keypad_key", {"pressed": "0", "method": "rfc4733", "milliseconds": "96", "level": "-10"}),
         ("keypad_key", {"pressed": "*", "method": "info", "milliseconds": "96"}),
-    ]  # fmt: skip
+    ]
     assert trial.values == ["5", "0", "*"]
     assert [e.field for e in trial.journal.of(EntryAccepted)] == ["keypad"] * 3
     secret, published = trial.call.key_spans()
@@ -113,7 +114,7 @@ def test_figures_that_nobody_has_are_left_out(trial: Trial) -> None:
     trial.tick(1)
     trial.key("7", "inband", None, None)
     trial.tick(3)
-    assert trial.told[1:] == [("keypad_key", {"pressed": "7", "method": "inband", "milliseconds": "96"})]
+    assert trial.told[1:] == [("keypad_key", {"pressed": "7", "milliseconds": "96"})]
 
 
 def test_a_run_is_not_talked_over(trial: Trial) -> None:
@@ -182,7 +183,7 @@ def test_no_more_than_five_digits_in_a_row(trial: Trial) -> None:
     trial.tick(10)
     assert trial.values == [*"12345", *[None] * 5]
     assert [name for name, _ in trial.told[1:]] == [
-        *["keypad_key"] * 5, "keypad_hidden_key", "keypad_hides", *["keypad_hidden_key"] * 4
+        "keypad_hides", *["keypad_key"] * 5, *["keypad_hidden_key"] * 5
     ]  # fmt: skip
     trial.keys("*67890")
     trial.tick(10)
@@ -202,7 +203,7 @@ def test_behind_a_card_nothing_is_told_any_more(trial: Trial) -> None:
     trial.tick(1)
     trial.keys("5105105105105100# 0930# 073# 1*")
     trial.tick(5)
-    assert trial.values == [*"51051", *[None] * 22]
+    assert trial.values == [*"51051", *[None] * 23]
     assert "keypad_hides_all" in [name for name, _ in trial.told]
     assert trial.pressed_told == "51051"
     trial.keys("##")

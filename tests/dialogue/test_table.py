@@ -448,7 +448,8 @@ def test_every_prompt_is_in_the_table(rows):
     said = {
         name.removesuffix(" (cut)").split(".")[0] for row in rows.values() for name in row.said.split(", ")
     }
-    assert said - {"–"} == set(es_mx.TEXTS)
+    trials = {name for name in es_mx.TEXTS if name.startswith(("echo", "keypad"))}
+    assert said - {"–"} == set(es_mx.TEXTS) - trials
 
 
 def test_every_reason_for_a_wrong_entry_is_in_the_table_and_has_its_own_words(rows):
