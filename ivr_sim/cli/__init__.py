@@ -15,6 +15,7 @@ from ivr_sim import __version__
 from ivr_sim.cli.charges import charges
 from ivr_sim.cli.config import config
 from ivr_sim.cli.demo import demo
+from ivr_sim.cli.doctor import doctor
 from ivr_sim.cli.replay import replay
 from ivr_sim.cli.running import forbid_core_dumps
 from ivr_sim.cli.serve import serve
@@ -42,6 +43,7 @@ def cli(log_level: str) -> None:
 cli.add_command(charges)
 cli.add_command(config)
 cli.add_command(demo)
+cli.add_command(doctor)
 cli.add_command(replay)
 cli.add_command(serve)
 
