@@ -134,7 +134,8 @@ def _same(given: str, host: str) -> bool:
     if given == host:
         return True
     try:
-        return IPv4Address(host).is_loopback and local_host("", given) == given
+        here = IPv4Address(host).is_loopback
+        return here and (IPv4Address(given).is_loopback or local_host("", given) == given)
     except AddressValueError:
         return True  # a name cannot be judged
 
