@@ -101,9 +101,7 @@ def test_pjsip_turns_to_tcp_when_its_request_is_long(bench, branch, length, too_
     assert [knock.too_long for knock in bench.knocks] == [too_long]
 
 
-@pytest.mark.parametrize(
-    "data", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", request("ACK"), b"A" * (MAX_HEAD + 1)]
-)
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", request("ACK"), b"A" * 20_000])
 def test_what_else_comes_is_cut(bench, data) -> None:
     transport = bench.tell(data)
     assert not transport.connected
