@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import count
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from twisted.internet.defer import Deferred
@@ -18,19 +18,55 @@ from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
-__all__ = ["Conversation", "Ivr"]
+__all__ = ["CallFiles", "Conversation", "Ivr", "Recordings"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Conversation = Callable[[LegCall], Awaitable[Ending]]
 
 
+class CallFiles(Protocol):
+    """Who numbers calls, and says where their files go."""
+
+    def new(self) -> str:
+        """The next call's name."""
+        ...
+
+    def recording(self, name: str) -> Path | None:
+        """Where a call's recording goes, if anywhere."""
+        ...
+
+    def packets(self, name: str, counts: Mapping[str, int]) -> None:
+        """The packets of a call's media: sent, received, lost, bad, late."""
+        ...
+
+
+class Recordings:
+    """Calls numbered from 0001, their recordings in one folder; None for no recordings."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._calls = 0
+
+    def new(self) -> str:
+        """The next number."""
+        self._calls += 1
+        return f"{self._calls:04d}"
+
+    def recording(self, name: str) -> Path | None:
+        """``call-0001.wav`` and so on."""
+        return None if self._folder is None else self._folder / f"call-{name}.wav"
+
+    def packets(self, name: str, counts: Mapping[str, int]) -> None:
+        """Not kept."""
+
+
 class Ivr:
     """Answers calls for one shop.
 
-    recordings: by a call's name, where its masked stereo recording goes (left the caller, right the IVR);
-    None for none. names: gives each call its name, in the journal and in files alike; by default calls
-    are numbered from 0001. numbers: other conversations than the payment, by the number dialled.
+    files: names each call, in the journal and in files alike, and says where its masked stereo recording
+    goes (left the caller, right the IVR). numbers: other conversations than the payment, by the number
+    dialled.
     """
 
     def __init__(
@@ -39,15 +75,13 @@ class Ivr:
         sounds: Sounds,
         journal: Journal,
         *,
-        recordings: Callable[[str], Path] | None = None,
-        names: Callable[[], str] | None = None,
+        files: CallFiles | None = None,
         numbers: Mapping[str, Conversation] | None = None,
     ) -> None:
         self._shop = shop
         self._sounds = sounds
         self._journal = journal
-        self._recordings = recordings
-        self._names = names or map("{:04d}".format, count(1)).__next__
+        self._files = files or Recordings(None)
         self._numbers = numbers or {}
         self._under_way: set[Deferred[Ending | None]] = set()
         self._sessions: set[Session] = set()
@@ -100,7 +134,7 @@ class Ivr:
             return None
 
     async def _serve(self, session: Session) -> Ending | None:
-        name = self._names()
+        name = self._files.new()
         call = LegCall(self._journal, name, self._sounds)
         call.journal.emit(
             CallOffered(
@@ -124,6 +158,7 @@ class Ivr:
             return None
         ending = await self._converse(call, self._numbers.get(session.dialled))
         await session.ended
+        self._files.packets(name, asdict(session.stream.stats))
         self._keep(name, call, recorder)
         return ending
 
@@ -143,9 +178,9 @@ class Ivr:
         return ending
 
     def _keep(self, name: str, call: LegCall, recorder: Recorder) -> None:
-        if self._recordings is None:
+        path = self._files.recording(name)
+        if path is None:
             return
-        path = self._recordings(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             secret, published = call.key_spans()

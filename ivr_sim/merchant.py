@@ -22,6 +22,7 @@ from ivr_sim import openpay
 from ivr_sim.clients import AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
 from ivr_sim.dialogue import Limits, Shop
 from ivr_sim.errors import ConfigurationError
+from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.journal import Journal
 from ivr_sim.kept import kept
 from ivr_sim.ledger import Ledger
@@ -152,10 +153,16 @@ class Merchant:
             if charge.status == "completed" and charge.amount == amount
         ]
 
-    def cashier(self, ledger: Ledger, journal: Journal) -> Cashier:
-        """Who charges for this merchant at its stand-in, by a ledger."""
+    def cashier(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        *,
+        on_exchange: Callable[[HttpExchange], None] | None = None,
+    ) -> Cashier:
+        """Who charges for this merchant at its Openpay, by a ledger; on_exchange: ``HttpClient``'s."""
         at = self.charging
-        client = OpenpayClient(self._reactor, at.url, at.user, at.password)
+        client = OpenpayClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange)
         return Cashier(
             OpenpayAcquirer(client, self._reactor),
             ledger,
@@ -166,7 +173,13 @@ class Merchant:
         )
 
     def shop(
-        self, name: str, cashier: Cashier, *, today: Callable[[], date], limits: Limits | None = None
+        self,
+        name: str,
+        cashier: Cashier,
+        *,
+        today: Callable[[], date],
+        limits: Limits | None = None,
+        on_exchange: Callable[[HttpExchange], None] | None = None,
     ) -> Shop:
         """The merchant's line as the dialogue knows it: clients of these two services."""
         at = self.asked
@@ -174,7 +187,7 @@ class Merchant:
         cards = [c.number for c in openpay.TEST_CARDS if self._outside[1] is None or not c.ours]
         return Shop(
             name=name,
-            keys=AuthorizerClient(self._reactor, at.url, at.user, at.password),
+            keys=AuthorizerClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange),
             acquirer=cashier,
             today=today,
             new_attempt=lambda: secrets.token_hex(8),

@@ -10,25 +10,24 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
-
 import dtmf
 from ivr_sim.call import phrase
 from ivr_sim.clients import Cashier
-from ivr_sim.dialogue import Limits
-from ivr_sim.ivr import Conversation, Ivr
-from ivr_sim.journal import Journal
+from ivr_sim.diagnosis import Diagnosis
+from ivr_sim.dialogue import Limits, echo_test, keypad_test
+from ivr_sim.ivr import Conversation, Ivr, Recordings
+from ivr_sim.journal import Journal, PhoneRegistered, PhoneUnregistered
 from ivr_sim.ledger import Ledger
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
-from ivr_sim.sip.exchange import Exchange, ExchangeEvent
-from ivr_sim.sip.transport import WILDCARDS, Address
+from ivr_sim.reports import CallFolders
+from ivr_sim.sip.exchange import Exchange, ExchangeEvent, Registered, Unregistered
+from ivr_sim.sip.transport import ANYWHERE, WILDCARDS, Address, local_host
 from ivr_sim.sip.user_agent import UserAgent
 
 __all__ = [
@@ -47,8 +46,7 @@ __all__ = [
 
 MERCHANT_KEYS, ECHO, KEYPAD = "5000", "5008", "5009"
 SHOP = "Tienda Demo"
-log = structlog.get_logger(__name__)
-
+NUMBERS: Mapping[str, Conversation] = {ECHO: echo_test, KEYPAD: keypad_test}
 LINE = "ivr"
 LEDGER = "ledger.sqlite3"
 DOMAIN = "ivr.test"
@@ -94,13 +92,11 @@ class Node:
     """A whole IVR in one process.
 
     merchant: whose services already listen. data: the data folder. out: where recordings go, or None
-    for none; calls: a folder in which each call gets a numbered one of its own, with the recording in it.
-    accounts: the users that may register with the exchange, besides the line, with their passwords or
-    without. host: one address, or 0.0.0.0 for all; advertise: what others than this machine are told then.
-    sip_port: 0 for any. numbers: other conversations than the payment, by the number dialled. register: the
-    account at a PBX that the line registers with as well. watch hears of what happens at the exchange,
-    trace sees its SIP. today: the date that the dialogue goes by. language: what the line speaks. Raises
-    UnknownLanguage, ConfigurationError.
+    for none; folders: where all that a call leaves goes instead. accounts: the users that may register with
+    the exchange, besides the line, with their passwords or without. host: one address, or 0.0.0.0 for all;
+    advertise: what others than this machine are told then. sip_port: 0 for any. register: the account at a
+    PBX that the line registers with as well. diagnosis: tells what does not work. today: the date that the
+    dialogue goes by. language: what the line speaks. Raises UnknownLanguage, ConfigurationError.
     """
 
     def __init__(
@@ -111,17 +107,15 @@ class Node:
         *,
         data: Path,
         out: Path | None = None,
-        calls: Path | None = None,
+        folders: CallFolders | None = None,
         name: str = SHOP,
         accounts: Mapping[str, str] | Iterable[str] = ("1001",),
         host: str = "127.0.0.1",
         advertise: str | None = None,
         sip_port: int = 0,
         rtp_ports: tuple[int, int] = (16384, 32766),
-        numbers: Mapping[str, Conversation] | None = None,
         register: PbxAccount | None = None,
-        watch: Callable[[ExchangeEvent], None] | None = None,
-        trace: Callable[[str, bytes, Address], None] | None = None,
+        diagnosis: Diagnosis | None = None,
         today: Callable[[], date] = local_today,
         limits: Limits | None = None,
         language: str = DEFAULT_LANGUAGE,
@@ -133,10 +127,12 @@ class Node:
         self._name = name
         self._today = today
         self._limits = limits
-        self._out, self._calls = out, calls
-        self._numbers = numbers
+        self._out, self._folders = out, folders
+        self._diagnosis = diagnosis
+        self._phones: set[tuple[str, str, Address]] = set()
         self._advertise = advertise
         self._register = register
+        self._host = host
         self._here = "127.0.0.1" if host in WILDCARDS else host  # where this machine finds itself
         self.library, self._voice = open_library(reactor, data, language)
         if not isinstance(accounts, Mapping):
@@ -157,8 +153,8 @@ class Node:
             domain=DOMAIN,
             accounts=self.accounts,
             lines=[LINE],
-            on_event=watch,
-            trace=trace,
+            on_event=self._exchange_event,
+            trace=None if folders is None else folders.sip,
             advertise=advertise,
         )
         self._ledger: Ledger | None = None
@@ -174,30 +170,58 @@ class Node:
         self.media.start()
         self.exchange.start()
         self._ledger = Ledger(f"sqlite:///{self._data / LEDGER}", now=local_now)
-        cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal)
+        shown = None if self._folders is None else self._folders.http
+        cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal, on_exchange=shown)
         await cashier.start()
-        shop = self._merchant.shop(self._name, cashier, today=self._today, limits=self._limits)
+        shop = self._merchant.shop(
+            self._name, cashier, today=self._today, limits=self._limits, on_exchange=shown
+        )
         ivr = self._ivr = Ivr(
             shop,
             self.library,
             self._journal,
-            recordings=self._recording_of if self._out or self._calls else None,
-            names=None if self._calls is None else numbered(self._calls),
-            numbers=self._numbers,
+            files=self._folders or Recordings(self._out),
+            numbers=NUMBERS,
         )
-        self._lines = [self.phone(LINE, on_call=ivr.offered)]
+        offered: Callable[..., Any] = ivr.offered
+        if self._diagnosis is not None:
+            self._diagnosis.start(
+                self._host, self.exchange.port, lan=[] if self._host == self._here else [self.outside]
+            )
+            offered = self._diagnosis.watching(offered)
+        self._lines = [self.phone(LINE, on_call=offered)]
         if self._register is not None:
-            self._lines.append(self._at_pbx(self._register, ivr.offered))
+            self._lines.append(self._at_pbx(self._register, offered))
         for line in self._lines:
             await line.start()
         with suppress(VoiceMissing, VoiceFailed):  # the call says so, if it comes to that
             await self.library.sound(phrase("welcome", merchant=self._name))
 
-    def _recording_of(self, call: str) -> Path:
-        if self._calls is not None:
-            return self._calls / call / "recording.wav"
-        assert self._out is not None
-        return self._out / f"call-{call}.wav"
+    def _exchange_event(self, event: ExchangeEvent) -> None:
+        """Telephones that come and go are told in the journal, once for each place."""
+        if isinstance(event, Registered) and event.user != LINE:
+            place = event.user, event.contact, event.source
+            if place not in self._phones:
+                self._phones.add(place)
+                self._journal.emit(
+                    PhoneRegistered(
+                        user=event.user,
+                        source="{}:{}".format(*event.source),
+                        contact=event.contact,
+                        user_agent=event.user_agent,
+                        expires_in=round(event.expires_in),
+                    )
+                )
+        elif isinstance(event, Unregistered) and event.user != LINE:
+            self._phones = {p for p in self._phones if p[:2] != (event.user, event.contact)}
+            self._journal.emit(PhoneUnregistered(user=event.user, contact=event.contact))
+        if self._diagnosis is not None:
+            self._diagnosis.exchange_event(event)
+
+    @property
+    def outside(self) -> str:
+        """The address by which telephones elsewhere in the network reach this machine."""
+        return self._advertise or local_host(WILDCARDS[0], ANYWHERE)
 
     async def settle(self) -> None:
         """Wait until the calls under way are over and their recordings written."""
@@ -212,12 +236,16 @@ class Node:
             await self._ivr.drain()
         for line in self._lines:
             await line.stop()
+        if self._diagnosis is not None:
+            await self._diagnosis.stop()
         await self.exchange.stop()
         self.media.stop()
         if self._cashier is not None:
             await self._cashier.stop()
         if self._ledger is not None:
             self._ledger.close()
+        if self._folders is not None:
+            await self._folders.stop()
         await self._voice.stop()
 
     def phone(self, user: str, on_call: Callable[..., Any] | None = None) -> UserAgent:
@@ -230,6 +258,7 @@ class Node:
             password=self.accounts[user],
             host=self._here,
             on_call=on_call,
+            on_refused=None if self._diagnosis is None or on_call is None else self._diagnosis.call_refused,
             advertise=self._advertise,
         )
 
@@ -244,25 +273,3 @@ class Node:
             on_call=on_call,
             advertise=self._advertise,
         )
-
-
-def numbered(folder: Path) -> Callable[[], str]:
-    """Names for calls: 0001 and so on, behind the highest in a folder, in which each makes its own."""
-
-    def highest() -> int:
-        return max((int(path.name) for path in folder.glob("[0-9]*") if path.name.isdecimal()), default=0)
-
-    names = count(highest() + 1)
-
-    def name() -> str:
-        while True:
-            taken = f"{next(names):04d}"
-            try:
-                (folder / taken).mkdir(mode=0o700, parents=True)
-            except FileExistsError:
-                continue  # another process's
-            except OSError as error:
-                log.error("a call has no folder", call=taken, error=str(error))
-            return taken
-
-    return name

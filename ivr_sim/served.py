@@ -13,15 +13,18 @@ from typing import Any
 
 from authorizer import PaymentKey
 from ivr_sim.accounts import kept_accounts
+from ivr_sim.call import Phrase
+from ivr_sim.diagnosis import Diagnosis
 from ivr_sim.dialogue import Limits
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
 from ivr_sim.merchant import Merchant, Outside
 from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS, Node, PbxAccount, local_now
 from ivr_sim.ports import Port, choose
+from ivr_sim.prompts import Catalogue
+from ivr_sim.reports import CallFolders
 from ivr_sim.settings import Settings
 from ivr_sim.sip.message import BadMessage
-from ivr_sim.sip.transport import local_host
 from ivr_sim.sip.uri import Uri
 from ivr_sim.sip.user_agent import RegistrationRefused
 from ivr_sim.standing import StandingKeys
@@ -52,7 +55,7 @@ class Served:
         """The address that telephones register at: of this machine in its network, or loopback."""
         if not self.settings.lan:
             return "127.0.0.1"
-        return self.settings.advertise or local_host("0.0.0.0", "192.0.2.1")  # noqa: S104  compared, not bound
+        return self.node.outside
 
     async def start(self) -> None:
         """Have everything listen; the line has registered then. Raises ConfigurationError."""
@@ -144,14 +147,30 @@ def prepare(reactor: Any, settings: Settings, data: Path, environ: Mapping[str, 
         at_openpay=_outside(settings.openpay, settings.merchant_id, OPENPAY_KEY, "--merchant-id", environ),
     )
     journal = Journal(local_now)
+    accounts = kept_accounts(data)
+    catalogue = Catalogue(settings.language)
+    folders = CallFolders(
+        data / "calls",
+        journal,
+        reactor,
+        words=lambda name, params: catalogue.text(Phrase(name, params)),
+        settings=settings.model_dump(mode="json"),
+    )
     node = Node(
         reactor,
         merchant,
         journal,
         data=data,
-        calls=data / "calls",
+        folders=folders,
+        diagnosis=Diagnosis(
+            reactor,
+            journal,
+            domain=DOMAIN,
+            accounts=accounts,
+            rtp_ports=(settings.rtp_first, settings.rtp_last),
+        ),
         name=settings.shop,
-        accounts=kept_accounts(data),
+        accounts=accounts,
         host=host,
         advertise=settings.advertise,
         sip_port=ports["SIP"].number,

@@ -68,8 +68,8 @@ def outcomes(scene: Any, user: str) -> list[tuple[str, str | None]]:
     ("key", "wanted"),
     [
         ("100001", [("approved", None)] * 2),
-        ("170001", [("key_refused", "code_1")]),
-        ("170002", [("key_refused", "code_1")]),
+        ("170001", [("key_refused", "code_2")]),
+        ("170002", [("key_refused", "code_3")]),
         ("170500", [("authorizer_failed", "status")]),
         ("170051", [("authorizer_failed", "timeout")]),
     ],

@@ -128,6 +128,10 @@ class CallFolders:
         """Where a call's files lie; ``recording.wav`` is to be written there before RecordingWritten."""
         return self._root / name
 
+    def recording(self, name: str) -> Path:
+        """Where a call's recording goes."""
+        return self.folder(name) / RECORDING
+
     def sip(self, direction: str, data: bytes, peer: Address) -> None:
         """A datagram that the exchange received or sent; see ``UdpEndpoint``."""
         try:
