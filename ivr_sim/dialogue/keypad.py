@@ -12,6 +12,8 @@ on no key of the call is told at all.
 
 from __future__ import annotations
 
+from collections import deque
+
 from ivr_sim.call import Call, Entry, Phrase, Stroke, phrase
 from ivr_sim.dialogue.shop import Ending
 from ivr_sim.dialogue.trial import held
@@ -23,7 +25,7 @@ IN_A_ROW = 5  # digits that may be told
 CARD_LIKE = 12  # as many are taken for a card: the shortest has 13, and the last may be yet to come
 IDLE = 30.0  # seconds without a key, until the invitation is repeated
 RUN = 0.8  # seconds within which the next key belongs to the same run: then it is not talked over
-LONGEST_RUN = 24  # phrases, said in one go
+LONGEST_RUN = 24  # keys, said in one go; of more, the last
 
 
 async def keypad_test(call: Call) -> Ending:
@@ -49,11 +51,11 @@ class _Keypad:
 
     async def _run(self, *say: Phrase) -> tuple[Phrase, ...]:
         """Say something, take a run of keys, and return what is to be said of it: nothing, if none came."""
-        told: list[Phrase] = []
+        told: deque[Phrase] = deque(maxlen=LONGEST_RUN)
         entry = await self._key(IDLE, *say)
         while entry.ended != "silence":
             told.append(self._tell(entry))
-            if self._hashes == 2 or len(told) >= LONGEST_RUN:
+            if self._hashes == 2:
                 break
             entry = await self._key(RUN)
         # Said first: who hears it need not wait for what is no longer told anyway.

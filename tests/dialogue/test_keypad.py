@@ -211,6 +211,14 @@ def test_behind_a_card_nothing_is_told_any_more(trial: Trial) -> None:
     assert trial.endings == [Ending(TRIED)]
 
 
+def test_the_notice_is_said_however_much_is_keyed(trial: Trial) -> None:
+    trial.tick(1)
+    trial.keys("5105105105105100#0930#073#1234567890#1234567890")
+    trial.tick(15)
+    assert trial.values == [*"51051", *[None] * 42]
+    assert [name for name, _ in trial.told[1:]] == ["keypad_hides_all", *["keypad_hidden_key"] * 24]
+
+
 def test_what_is_hidden_says_only_the_way_it_came(trial: Trial) -> None:
     trial.tick(1)
     for by, level, twist in (("rfc4733", -10.0, None), ("info", None, None), ("inband", -9.2, 1.7)):

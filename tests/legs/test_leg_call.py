@@ -8,9 +8,9 @@ import re
 import pytest
 from twisted.internet.defer import Deferred
 
-from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, phrase
+from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Stroke, phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.journal import KeyPressed, PromptEnded, PromptStarted
+from ivr_sim.journal import KeyPressed, KeyRefused, PromptEnded, PromptStarted
 from ivr_sim.legs.collector import Key
 
 ASK, MORE = phrase("ask_key"), phrase("welcome")
@@ -626,3 +626,44 @@ def test_before_the_answer_a_call_has_no_time(journal):
     call.answered()
     call.journal.emit(PromptStarted(name="x", params={}))
     assert [r.t for r in journal.records] == [None, 0.0]
+
+
+# Tones that were not taken for keys, and how keys were pressed ---------------------------------------
+
+
+def test_a_refused_tone_is_written_down_no_more_exactly_than_a_key(line, journal):
+    """Exact levels and twists would tell which key it was."""
+    line.tick(1)
+    line.call.key_refused("inband", 0.7123, 22, "too_short", -10.9, 1.2)
+    line.call.key_refused("inband", 0.9, 118, "twist", -12.4, 9.7)
+    assert journal.of(KeyRefused) == [
+        KeyRefused(
+            method="inband", start=0.71, duration_ms=20, reason="too_short", level_dbm0=-12, twist_db=0
+        ),
+        KeyRefused(method="inband", start=0.9, duration_ms=120, reason="twist", level_dbm0=-12, twist_db=9),
+    ]
+
+
+def test_a_refused_tone_interrupts_nothing(line):
+    line.collect(phrase("ask_key"))
+    line.tick(0.5)
+    line.call.key_refused("inband", 0.3, 22, "too_short", -10.0, 0.0)
+    line.tick(0.1)
+    assert line.spoken[-1] == 1
+    assert line.results == []
+
+
+def test_an_entry_knows_how_its_keys_were_pressed(line):
+    line.collect(max_digits=9)
+    line.press("9*1")
+    line.call.key_down("2", "rfc4733", line.call.now)
+    line.call.key_up("2", "rfc4733", line.call.now, 160, -7.0)
+    line.call.key_down("#", "inband", line.call.now)
+    line.call.key_up("#", "inband", line.call.now, 80, -9.5, 1.5)
+    [entry] = line.results
+    assert entry.strokes == (
+        Stroke("inband", 100, -10.0, None),
+        Stroke("rfc4733", 160, -7.0, None),
+        Stroke("inband", 80, -9.5, 1.5),
+    )
+    assert "-9.5" not in repr(entry)
