@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from string import ascii_lowercase
 from typing import Any
 
 import structlog
@@ -129,7 +130,7 @@ class StandingKeys:
 
     def _renew(self, standing: Standing) -> None:
         assert self._keys is not None
-        order = f"s{standing.key}-{self._now():%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        order = "standing-" + "".join(secrets.choice(ascii_lowercase) for _ in range(10))
         self._current[standing.key] = self._keys.issue(
             standing.amount, standing.description, order, expires_in=366 * A_DAY
         )

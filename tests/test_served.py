@@ -83,7 +83,7 @@ def test_standing_keys(scene, key, wanted):
 def test_a_standing_key_is_paid_under_a_fresh_order_each_time(scene):
     orders = [r.event.order_id for r in scene.records if isinstance(r.event, ChargeSent)]
     assert len(orders) == len(set(orders)) == 2
-    assert all(order.startswith("s100001-") for order in orders)
+    assert all(order.startswith("standing-") for order in orders)
 
 
 @pytest.mark.sip
