@@ -7,6 +7,7 @@ from typing import Any
 
 from ivr_sim.diagnosis.teller import Teller
 from ivr_sim.sip.exchange_event import (
+    Admitted,
     CallRouted,
     Challenged,
     ExchangeEvent,
@@ -81,13 +82,13 @@ class Telephones:
                 self._refused(event)
             case TurnedAway():
                 self._turned_away(event)
-            case Registered():
+            case Admitted():
                 self._settled(event.user, event.source)
+            case Registered():
                 self._add(event)
             case Unregistered():
                 self._drop(event.user, event.contact)
             case CallRouted():
-                self._settled(event.caller, event.source)
                 self._calls(event.caller, event.source[0])
 
     # Credentials --------------------------------------------------------------------------------
@@ -121,7 +122,6 @@ class Telephones:
 
     def _turned_away(self, event: TurnedAway) -> None:
         host = event.source[0]
-        self._settled(event.user, event.source)
         if event.cause == "domain":
             self._teller.tell(
                 "wrong_domain",

@@ -22,6 +22,7 @@ from ivr_sim.errors import ConfigurationError
 from ivr_sim.sip.call_table import CallTable
 from ivr_sim.sip.digest import DigestGate
 from ivr_sim.sip.exchange_event import (
+    Admitted,
     CallRouted,
     Challenged,
     ExchangeEvent,
@@ -43,6 +44,7 @@ from ivr_sim.sip.transport import Address, UdpEndpoint
 from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = [
+    "Admitted",
     "CallRouted",
     "Challenged",
     "Exchange",
@@ -171,6 +173,8 @@ class Exchange:
         now = self._clock.seconds()
         outcome = self._registrar.register(request, source, now)
         server.reply(outcome.status, headers=outcome.headers)
+        if outcome.cause == "ok":
+            self._watch.admitted(request, source)
         for binding in outcome.added:
             self._suspects.pop(binding.contact.text, None)
             self._watch.tell(
@@ -195,6 +199,7 @@ class Exchange:
         now = self._clock.seconds()
         verdict = self._gate.check(request, now, proxy=True)
         if verdict.cause == "ok":
+            self._watch.admitted(request, source)
             return True
         if verdict.cause in ("missing", "stale"):
             asked = self._gate.challenge(now, stale=verdict.cause == "stale")

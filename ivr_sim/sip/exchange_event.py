@@ -8,6 +8,7 @@ from typing import Literal
 from ivr_sim.sip.transport import Address
 
 __all__ = [
+    "Admitted",
     "CallRouted",
     "Challenged",
     "ExchangeEvent",
@@ -58,7 +59,7 @@ class Unregistered(ExchangeEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Challenged(ExchangeEvent):
-    """Credentials were asked for.
+    """Credentials were asked for, by which a REGISTER or INVITE goes on.
 
     user: whose phone it is, as it says. realm: that of the credentials it gave, which are for somewhere else.
     """
@@ -67,6 +68,15 @@ class Challenged(ExchangeEvent):
     user: str
     source: Address
     realm: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted(ExchangeEvent):
+    """The credentials of a REGISTER or INVITE are right; what it asked for is done. user: whose they are."""
+
+    method: str
+    user: str
+    source: Address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import structlog
 
 from ivr_sim.errors import place
 from ivr_sim.sip.digest import other_realm
-from ivr_sim.sip.exchange_event import Challenged, ExchangeEvent, HostHeard, Refused, TurnedAway
+from ivr_sim.sip.exchange_event import Admitted, Challenged, ExchangeEvent, HostHeard, Refused, TurnedAway
 from ivr_sim.sip.message import Request
 from ivr_sim.sip.transport import Address
 
@@ -49,10 +49,17 @@ class Watch:
             self.tell(HostHeard(host=source[0]))
 
     def challenged(self, request: Request, source: Address) -> None:
-        """Credentials were asked for."""
+        """Credentials were asked for; told of requests that a phone cannot do without."""
+        if request.method not in ("REGISTER", "INVITE"):
+            return
         name = "Authorization" if request.method == "REGISTER" else "Proxy-Authorization"
         realm = other_realm(request.headers.get_all(name), self._realm)
         self.tell(Challenged(method=request.method, user=_sender(request), source=source, realm=realm))
+
+    def admitted(self, request: Request, source: Address) -> None:
+        """Credentials are right."""
+        if request.method in ("REGISTER", "INVITE"):
+            self.tell(Admitted(method=request.method, user=_sender(request), source=source))
 
     def refused(self, request: Request, user: str | None, source: Address, status: int, cause: str) -> None:
         """Credentials, or what was asked with them, were refused."""

@@ -10,6 +10,7 @@ from ivr_sim.diagnosis.telephones import ANSWER, GRACE, MAX_PENDING, Telephones
 from ivr_sim.diagnosis.teller import Teller
 from ivr_sim.journal import Finding
 from ivr_sim.sip.exchange_event import (
+    Admitted,
     CallRouted,
     Challenged,
     LineSilent,
@@ -50,6 +51,10 @@ def registered(user: str = "1001", source: Any = DESK, contact: str = CONTACT, *
 def refused(cause: str, **more: Any) -> Refused:
     given = {"method": "REGISTER", "user": "1001", "account": "1001", "source": DESK, "status": 403}
     return Refused(cause=cause, **(given | more))
+
+
+def admitted(method: str = "REGISTER") -> Admitted:
+    return Admitted(method=method, user="1001", source=DESK)
 
 
 def routed(source: Any = DESK, caller: str = "1001") -> CallRouted:
@@ -113,7 +118,7 @@ def test_requests_that_lead_nowhere(telephones, journal, method, cause, dialled,
 
 class TestChallenge:
     def test_who_answers_is_not_accused(self, telephones, clock, found) -> None:
-        for event in (registered(), refused("wrong_password"), routed()):
+        for event in (admitted(), refused("wrong_password"), admitted("INVITE")):
             telephones.read(Challenged(method="REGISTER", user="1001", source=DESK))
             clock.advance(ANSWER - 0.1)
             telephones.read(event)
@@ -140,7 +145,7 @@ class TestChallenge:
     def test_a_registration_too_brief_that_is_asked_for_anew(self, telephones, clock, found) -> None:
         telephones.read(refused("too_brief", status=423))
         clock.advance(1)
-        telephones.read(registered())
+        telephones.read(admitted())
         clock.advance(ANSWER)
         assert found() == []
         telephones.read(refused("too_brief", status=423))

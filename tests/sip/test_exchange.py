@@ -12,6 +12,7 @@ from ivr_sim.errors import ConfigurationError
 from ivr_sim.sip import digest
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.exchange_event import (
+    Admitted,
     CallRouted,
     Challenged,
     HostHeard,
@@ -198,8 +199,8 @@ def test_register(reactor, exchange, alice, events):
     (binding,) = exchange.registrations["alice"]
     assert binding.contact.text == "sip:alice@127.0.0.1:5070"
     assert binding.source == ("127.0.0.1", 5070)
-    assert [type(event) for event in events] == [HostHeard, Challenged, Registered]
-    assert events[2:] == [
+    assert [type(event) for event in events] == [HostHeard, Challenged, Admitted, Registered]
+    assert events[3:] == [
         Registered(
             user="alice", contact="sip:alice@127.0.0.1:5070", source=("127.0.0.1", 5070), expires_in=3600
         )
@@ -209,7 +210,10 @@ def test_register(reactor, exchange, alice, events):
     )
     assert reply.status == 200
     assert exchange.registrations == {}
-    assert events[-1] == Unregistered(user="alice", contact="sip:alice@127.0.0.1:5070")
+    assert events[-2:] == [
+        Admitted(method="REGISTER", user="alice", source=("127.0.0.1", 5070)),
+        Unregistered(user="alice", contact="sip:alice@127.0.0.1:5070"),
+    ]
 
 
 def test_refused_registrations_are_told_apart(reactor, exchange, events):
@@ -695,6 +699,9 @@ def test_calls_need_credentials_when_told_so(reactor, guarded, events):
     assert client.answers[0].headers.get("Proxy-Authenticate").startswith('Digest realm="ivr.test"')
     ok = alice.ask(alice.request("INVITE", "sip:5000@ivr.test"))
     assert ok.status == 200
+    there = {"method": "INVITE", "user": "alice", "source": ("127.0.0.1", 5070)}
+    assert Challenged(**there) in events
+    assert Admitted(**there) in events
     assert "Proxy-Authorization" not in line.requests[0].headers
     line.server.acknowledged()
     assert line.ask(line.hung_up_by_line()).status == 200  # inside of the call nobody is asked again
