@@ -40,7 +40,7 @@ from ivr_sim.sip.proxy import DIALOG_FORMING, Forwarding, Target, onward
 from ivr_sim.sip.registrar import Binding, Registrar
 from ivr_sim.sip.tcp_notice import PJSIP_BRANCH
 from ivr_sim.sip.transactions import ServerTransaction, TransactionLayer
-from ivr_sim.sip.transport import Address, UdpEndpoint
+from ivr_sim.sip.transport import WILDCARDS, Address, UdpEndpoint, is_of_this_machine
 from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = [
@@ -329,8 +329,9 @@ class Exchange:
 
     def _is_here(self, name: str, peer: Address) -> bool:
         """Whether a host name means this exchange or its domain."""
+        name = name.strip("[]").lower()
         names = (self._domain.lower(), self._host, self._local(peer)[0], "localhost", *self._told)
-        return name.strip("[]").lower() in names
+        return name in names or (self._host in WILDCARDS and is_of_this_machine(name))
 
     def _pop_routes(self, request: Request, source: Address) -> None:
         """Take our own entries off the Route (section 16.4), also where a strict router put one into the

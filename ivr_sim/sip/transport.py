@@ -16,7 +16,7 @@ from ivr_sim.errors import ConfigurationError, LocalProtocolError, place
 from ivr_sim.sip import info
 from ivr_sim.sip.message import BadMessage, Message, bad_request_reply, parse
 
-__all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint", "local_host"]
+__all__ = ["Address", "CannotListen", "Endpoint", "UdpEndpoint", "is_of_this_machine", "local_host"]
 
 Address = tuple[str, int]
 log = structlog.get_logger(__name__)
@@ -62,6 +62,18 @@ def local_host(bound: str, peer: str, advertise: str | None = None) -> str:
         except OSError:
             route = LOOPBACK
     return advertise if advertise and not route.startswith("127.") else route
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Whether an IPv4 address is one of this machine's: only of those can a socket be had."""
+    if not isIPAddress(address):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 class UdpEndpoint(DatagramProtocol):
