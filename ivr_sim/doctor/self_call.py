@@ -61,7 +61,8 @@ NAMES = {"inband": "tones", "info": "SIP INFO", "rfc4733": "RFC 4733"}
 PIECE = SAMPLE_RATE // 4  # of a prompt: the smaller, the less is lost to one packet that came late
 ALIKE = 0.9  # correlation from which on a piece was heard
 QUIET = 100.0  # root mean square, of 32768: a pause, which is found anywhere
-MOST = 0.9  # share of the welcome that must be heard
+MOST, HALF = 0.9, 0.5  # share of the welcome that must be heard; and with which a call still works somehow
+LOST = "Audio is lost on this machine: is the beat above late, or UDP on this address filtered?"
 
 
 @dataclass
@@ -95,45 +96,49 @@ async def self_call(reactor: Any, settings: Settings, host: str = "127.0.0.1") -
 
 def verdict(call: SelfCall) -> Check:
     """What the call means."""
-    name = "call to itself" if call.host.startswith("127.") else "call by the LAN"
-    what = f"on {call.host}: {call.problem}"
+    loopback = call.host.startswith("127.")
+    name = "call to itself" if loopback else "call by the LAN"
     if not call.answered:
         return Check(
-            name, "fail", what, "Calls cannot be set up here: do the ports and addresses above say why?"
+            name,
+            "fail",
+            f"on {call.host}: {call.problem}",
+            "Calls cannot be set up here: do the ports and addresses above say why?",
         )
-    lost = [f"{NAMES[way]} {came} of {sent}" for way, (sent, came) in call.keys.items() if came != sent]
-    ways = ", ".join(NAMES[way] for way, (sent, came) in call.keys.items() if came == sent)
+    faults = _faults(call)
+    if faults:
+        bearable = len(faults) == 1 and HALF <= call.heard < MOST
+        what = "; ".join(fault for fault, _ in faults)
+        return Check(name, "warn" if bearable else "fail", f"on {call.host}: {what}", faults[0][1])
+    others = "" if loopback else "; whether others get in, is for the firewall to say"
+    return Check(
+        name,
+        "ok",
+        f"on {call.host}: registered, answered, {call.heard:.0%} of the welcome heard, keys by "
+        f"{', '.join(NAMES[way] for way in call.keys)}, authorizer asked, hung up{others}",
+    )
+
+
+def _faults(call: SelfCall) -> list[tuple[str, str]]:
+    """What went wrong in a call that was answered, each with what to do about it."""
+    faults = []
     if call.heard < MOST:
-        what = f"on {call.host}: {call.heard:.0%} of the welcome came to the telephone" + _behind(
-            call.problem
+        faults.append((f"{call.heard:.0%} of the welcome came to the telephone", LOST))
+    lost = [
+        f"{came} of {sent} keys by {NAMES[way]}" for way, (sent, came) in call.keys.items() if came != sent
+    ]
+    if lost:
+        faults.append((f"{', '.join(lost)} came to the IVR", LOST))
+    elif call.keys and call.authorizer != "ok":
+        faults.append(
+            (
+                f"the authorizer on loopback was asked in vain ({call.authorizer or 'no reply'})",
+                "Does something on this machine keep programs from TCP on 127.0.0.1?",
+            )
         )
-        state = "fail" if call.heard < 0.5 else "warn"
-        return Check(
-            name,
-            "fail" if state == "fail" else "warn",
-            what,
-            "Audio from the IVR is lost: is the beat above late, or UDP on this address filtered?",
-        )
-    if lost or not call.keys:
-        what = f"on {call.host}: keys arrived: {'; '.join(lost) or 'none'}" + _behind(call.problem)
-        return Check(
-            name,
-            "fail",
-            what,
-            "Audio or keys to the IVR are lost: is the beat above late, or UDP on this address filtered?",
-        )
-    heard = f"on {call.host}: registered, answered, {call.heard:.0%} of the welcome heard, keys by {ways}"
-    if call.authorizer != "ok":
-        return Check(
-            name,
-            "fail",
-            f"{heard}; the authorizer on loopback was asked in vain ({call.authorizer or 'no reply'})",
-            "Does something on this machine keep programs from TCP on 127.0.0.1?",
-        )
-    if call.problem or not call.hung_up:
-        return Check(name, "fail", f"{heard}, but not hung up{_behind(call.problem)}", "Try again.")
-    own = "" if call.host.startswith("127.") else "; whether others get in, is for the firewall to say"
-    return Check(name, "ok", f"{heard}, authorizer asked, hung up{own}")
+    if not call.hung_up:
+        faults.append((call.problem, "Is the machine too busy? Try again."))
+    return faults
 
 
 def heard_share(heard: Samples, said: Samples) -> float:
@@ -245,10 +250,6 @@ def _came(seen: list[Event]) -> Counter[KeyMethod]:
 
 def _all_came(way: KeyMethod, count: int, seen: list[Event]) -> bool:
     return _came(seen)[way] >= count
-
-
-def _behind(problem: str) -> str:
-    return f" ({problem})" if problem else ""
 
 
 class _Watch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -123,8 +122,8 @@ def _name(process: Path) -> str:
         name = (process / "comm").read_text(errors="replace").strip() or name
     if name.startswith("python"):
         with suppress(OSError):
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            script = re.search(r"\0(?:-m\0)?([^-\0][^\0]*)", "\0" + "\0".join(words[1:]))
-            if script:
-                return f"{name} {Path(script[1]).name}"
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")[1:]
+            script = words[1] if words[:1] == ["-m"] and len(words) > 1 else "".join(words[:1])
+            if script and not script.startswith("-"):
+                return f"{name} {Path(script).name}"
     return name
