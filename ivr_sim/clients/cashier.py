@@ -80,6 +80,8 @@ class Cashier(Acquirer):
         self._pool = None if in_thread else _one_thread()
         self._elsewhere = in_thread
         self._ours: set[str] = set()  # attempts that this process sees to
+        # Attempts that are being charged, and what another call was told of them meanwhile.
+        self._charging: dict[str, Approved | Declined | AlreadyPaid | None] = {}
         self._looking: set[Deferred[None]] = set()
         self._stopped = False
 
@@ -140,15 +142,20 @@ class Cashier(Acquirer):
             ),
         )
         self._ours.add(attempt)
+        self._charging[attempt] = None
         settled = False
         try:
             result = await self._acquirer.charge(payable, card, attempt=attempt)
+            learned = self._charging[attempt]
+            if isinstance(result, Unknown) and learned is not None:
+                result = learned
             settled = not isinstance(result, Unknown) and await self._write(entry, result) is not None
         except AcquirerFailed as failed:
             settled = await self._write(entry, failed) is not None
             raise
         finally:
             self._ours.discard(attempt)
+            del self._charging[attempt]
             if not settled:
                 self._look_after(entry, wait=AGAIN)
         return result
@@ -202,6 +209,8 @@ class Cashier(Acquirer):
 
     async def _reconciled(self, entry: LedgerEntry, found: _Found) -> bool:
         """Close an entry by what Openpay says of it; whether the ledger has it. News go to the journal."""
+        if entry.attempt in self._charging and not isinstance(found, AcquirerFailed):
+            self._charging[entry.attempt] = found
         news = await self._write(entry, found)
         if news:
             self._journal.emit(

@@ -205,6 +205,21 @@ def test_a_charge_that_was_not_made(scene: Scene, answer: Any) -> None:
     assert scene.results() == [("a-1", "failed")]
 
 
+def test_what_another_call_is_told_of_a_charge_its_own_call_is_told(scene: Scene) -> None:
+    """While this call's looks fail, the next caller's look finds the charge."""
+    scene.openpay.answer = LOST
+    scene.openpay.charges = [charge()]
+    scene.openpay.pending = Deferred()
+    charging = scene.begin(scene.cashier.charge(scene.payable, scene._card(), attempt="a-1", call="0001"))
+    assert scene.earlier() == AlreadyPaid(charge_id="tr1")
+    scene.openpay.down = True
+    scene.openpay.pending.callback(None)
+    scene.clock.pump([1.0] * 31)
+    assert charging.result == APPROVED
+    assert scene.results() == [("a-1", "approved")]
+    assert [call for call, _ in scene.reconciled()] == ["0001"]
+
+
 def test_an_outcome_that_is_not_known(scene: Scene) -> None:
     """It is looked into a minute later, and again, until Openpay tells."""
     scene.openpay.answer = LOST
