@@ -1,8 +1,9 @@
 # make demo      one automated call, end to end, on loopback
 # make test      the test suite (sets everything up on a fresh machine)
 # make lint      ruff, mypy, import-linter
-# make interop   telephones that this project did not write (skips what is not installed)
+# make interop   telephones that this project did not write (skips what is not installed); writes docs/interop.md
 # make bench     benchmarks, as ratios against a peer
+# make soak      ten thousand random calls on the virtual clock
 # make flake     the tests with real calls, 20 times
 # make docs      docs/dialogue.md, played anew from the code
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format interop bench flake docs prompts setup clean
+.PHONY: demo test lint format interop bench soak flake docs prompts setup clean
 
 setup: $(STAMP)
 
@@ -40,10 +41,13 @@ format: $(STAMP)
 
 interop: $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
-	$(BIN)/python -m pytest -q -m interop
+	IVR_SIM_INTEROP_REPORT=$(CURDIR)/docs/interop.md $(BIN)/python -m pytest -q -m interop tests/interop tests/sip
 
 bench: $(STAMP)
 	for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.dialogue.random_calls --calls 10000
 
 flake: $(STAMP)
 	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip --ignore tests/interop || exit 1; done

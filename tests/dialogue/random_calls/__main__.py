@@ -12,7 +12,8 @@ import time
 
 from ivr_sim.dialogue import Outcome
 
-from .running import SEED, Broken, _line, runner
+from .clock import TICKS
+from .running import SEED, Broken, line, runner
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
         try:
             if asked.world:
                 world = run.play(asked.world)
-                print(*map(_line, world.records), sep="\n")
+                print(*map(line, world.records), sep="\n")
             else:
                 run.play_calls(asked.seed, 0, asked.calls)
         except Broken as broken:
@@ -38,8 +39,10 @@ def main() -> int:
         counts = run.counts
     print(counts.told())
     calls = counts["call", "calls"]
-    print(f"{calls} calls ({counts['call', 'ticks'] / 180_000:.1f} hours of talk), seed {asked.seed}, all held: "
-          f"{time.perf_counter() - began:.1f} s, {time.process_time() - used:.1f} s of CPU")  # fmt: skip
+    hours = counts["call", "ticks"] / TICKS / 3600
+    took, used = time.perf_counter() - began, time.process_time() - used
+    print(f"{calls} calls ({hours:.0f} hours) held all that must hold, seed {asked.seed}", end=", ")
+    print(f"in {took:.1f} s ({used:.1f} s of CPU)")
     missed = [] if asked.world else [outcome for outcome in Outcome if not counts["ending", outcome]]
     if missed:
         print(f"never reached: {', '.join(missed)}")

@@ -46,7 +46,7 @@ class Caller:
         self._sensible = sensible
         self._method = chance.choice(("inband", "rfc4733", "info"))
         self._hasty = chance.choice((0.0, 0.3, 1.0))
-        self._slow = chance.choice((0.0, 0.0, 0.02))  # how often a key is held long, or the next one late
+        self._slow = chance.choice((0.0, 0.05))  # how often a key is held long, or the next one late
         self._due: deque[tuple[int, Callable[[], None]]] = deque()
         self._free = 0  # the tick from which the finger is free
         self._answered = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 from twisted.internet.task import Clock
 
@@ -10,7 +11,16 @@ TICKS = 50  # per second
 
 
 class TickClock(Clock):
-    """A clock that is set, not summed up: tick n is n / 50 seconds."""
+    """A clock that is set, not summed up: tick n is n / 50 seconds.
+
+    ``stirred``: something was put on it since whoever looks at it made it false.
+    """
+
+    stirred = False
+
+    def callLater(self, *args: Any, **named: Any) -> Any:  # noqa: N802
+        self.stirred = True
+        return super().callLater(*args, **named)
 
     def to(self, tick: int) -> None:
         """Let the time be ``tick``, and whatever was due until then happen."""

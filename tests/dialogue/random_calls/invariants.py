@@ -14,6 +14,7 @@ from dataclasses import fields
 from ivr_sim.dialogue import Outcome
 from ivr_sim.dialogue.entry import RUN
 from ivr_sim.journal import (
+    AuthorizerReplied,
     CallEnded,
     ChargeReconciled,
     ChargeSent,
@@ -47,9 +48,11 @@ SAID = {
     "unknown": "unknown_outcome",
     "failed": "openpay_failed",
 }
-UNINTERRUPTIBLE = ("one_moment", "goodbye", "rejected", "too_many_tries", "time_limit", "authorizer_failed", *SAID.values())  # fmt: skip
+FAREWELLS = ("goodbye", "rejected", "too_many_tries", "time_limit", "authorizer_failed")
+UNINTERRUPTIBLE = ("one_moment", *SAID.values(), *FAREWELLS)
 CUT_WITHIN = 3  # ticks from a key's detection to the end of the prompt
 SERVICES = 320 * TICKS  # the longest that look-up, earlier charges and a charge may take in all
+WRITING = 3.0  # seconds that the ledger may take at the most, in these worlds
 MEASURES = ("ms", "start", "duration_ms", "level_dbm0", "length", "status")
 Findings = Iterator[str]
 
@@ -62,6 +65,7 @@ class Witness:
         self._unsettled: dict[str, ChargeSent] = {}
         self._settled: dict[str, ChargeSettled] = {}
         self._left: set[str] = set()
+        self._asked: dict[str, float] = {}
         self.wrong: list[tuple[str, str, str]] = []
         world.journal.subscribe(self._sees)
         world.on_leave = self._charge_leaves
@@ -84,6 +88,8 @@ class Witness:
             case ChargeSettled():
                 self._unsettled.pop(call, None)
                 self._settled[call] = event
+            case AuthorizerReplied():
+                self._asked[call] = self._world.clock.seconds()
             case PromptStarted():
                 for invariant, what in self._false(call, event):
                     self._tell(call, invariant, what)
@@ -112,7 +118,7 @@ class Witness:
                 if order is None or not world.openpay.completed(order.order_id):
                     yield "already_paid_is_paid", "already_paid, but no charge of the order is completed"
             case "unknown_outcome":
-                if order is None or self._known(order.order_id):
+                if order is None or self._known(call, order.order_id):
                     yield "unknown_is_not_known", "unknown_outcome, but Openpay told what came of it"
             case "amount":
                 assert order is not None
@@ -120,11 +126,22 @@ class Witness:
                 if dict(said.params) not in ([right] if not call.sounds.lost else [right, {}]):
                     yield "the_amount_is_the_authorizers", f"{dict(said.params)} is not {right}"
 
-    def _known(self, order_id: str) -> bool:
-        """Whether this process was told something final of every charge of an order, and could write it down."""
-        line, unwritten = self._world.process.line, self._world.process.unwritten
-        tried = [entry.attempt for entry in self._world.entries() if entry.order_id == order_id]
-        return all(attempt in line.told - line.crashed - unwritten for attempt in tried)
+    def _known(self, call: RandomCall, order_id: str) -> bool:
+        """Whether all that was tried for an order is known to this process.
+
+        Of this call's own charges: the ledger says so. Of others': Openpay told, before this call asked, and
+        it could be written down.
+        """
+        process = self._world.process
+        told = {at for at, second in process.line.told.items() if second + WRITING < self._asked[call.name]}
+        known = told - process.line.crashed - process.unwritten
+        return all(
+            entry.attempt in known
+            if entry.call != call.name
+            else entry.result is not None and entry.attempt not in process.line.crashed
+            for entry in self._world.entries()
+            if entry.order_id == order_id
+        )
 
     def _tell(self, call: str, invariant: str, what: str) -> None:
         self.wrong.append((call, invariant, what))
@@ -156,7 +173,7 @@ def it_ends(call: RandomCall) -> Findings:
 
 
 def the_outcome_is_the_charges(call: RandomCall) -> Findings:
-    """Each charge is settled, no card is charged after anything but a decline, the last one is the outcome."""
+    """Each charge is settled, none follows anything but a decline, and the last one is the outcome."""
     sent = [e.attempt for _, e in _events(call, ChargeSent)]
     settled = [e for _, e in _events(call, ChargeSettled)]
     results = [e.result for e in settled]
@@ -248,6 +265,9 @@ def time_outs_are_exact(call: RandomCall) -> Findings:
         assert entry.begin is not None
         assert entry.end is not None
         ups = [s for s in strokes if s.up <= entry.end]
+        if entry.ended in ("timeout", "silence"):
+            for held in (s for s in call.caller.strokes if s.down < entry.end and s not in ups):
+                yield f"{entry.ended} {entry.end - held.down} ticks after a key that is still held"
         last = max([entry.begin, *(s.up for s in ups)])
         match entry.ended:
             case "timeout":
@@ -279,7 +299,7 @@ def keys_cut_what_they_may_and_nothing_else(call: RandomCall) -> Findings:
         if not said.interruptible or said.heard is None:
             continue
         for before, stroke in zip([None, *call.caller.strokes], call.caller.strokes, strict=False):
-            # A # may be the end of the entry before; keys in one run with those before an error are forgotten.
+            # A # may end the entry before; keys in one run with those before an error are forgotten.
             run = before is not None and stroke.start < (before.up or 0) / TICKS + RUN
             counts = stroke.digit != "#" and round(stroke.start * TICKS) >= said.heard and not run
             if counts and said.heard <= stroke.down < said.end - CUT_WITHIN:

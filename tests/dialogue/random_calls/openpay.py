@@ -48,10 +48,12 @@ REFUSALS = (
 )
 FAULTS = {
     "token": ("not_sent", "lost", "answer_lost", "before", "refused", "declined", "crash"),
-    "charge": ("not_sent", "lost", "answer_lost", "late", "before", "after", "refused", "twice", "in_progress", "crash"),
+    "charge": (
+        "not_sent", "lost", "answer_lost", "late", "before", "after", "refused", "twice", "in_progress",
+        "crash",
+    ),
     "look": ("not_sent", "lost", "answer_lost", "before", "refused"),
 }  # fmt: skip
-NOT_ONE_IN = 40  # of these faults, only one in so many is an exception that nobody foresaw
 
 
 @dataclass
@@ -125,7 +127,7 @@ class Line:
 
     clock: the process's. faults: how often a request goes wrong, from 0 to 1. leaves: called with an
     attempt's name when the request for its charge leaves. ``told``: attempts about which this process
-    was told something final.
+    was told something final, and at what second it was first.
     """
 
     def __init__(
@@ -137,7 +139,7 @@ class Line:
         self._leaves = leaves
         self._card = ""
         self.faults = faults
-        self.told: set[str] = set()
+        self.told: dict[str, float] = {}
         self.crashed: set[str] = set()
         self.met: Counter[str] = Counter()
 
@@ -187,7 +189,7 @@ class Line:
             case "crash":
                 self.crashed.add(attempt)
             case "not_sent" | "refused":
-                self.told.add(attempt)
+                self._tell(attempt)
         await self._goes_wrong(fault)
         raise AssertionError(fault)
 
@@ -201,9 +203,13 @@ class Line:
         if fault is not None:
             await self._goes_wrong(fault)
         if any(charge.status == "completed" for charge in found):
-            self.told.update(c.attempt for c in self._openpay.charges if c.order_id == order_id)
-        self.told.update(c.metadata["attempt"] for c in found if c.status in ("completed", "failed"))
+            self._tell(*(c.attempt for c in self._openpay.charges if c.order_id == order_id))
+        self._tell(*(c.metadata["attempt"] for c in found if c.status in ("completed", "failed")))
         return found
+
+    def _tell(self, *attempts: str) -> None:
+        for attempt in attempts:
+            self.told.setdefault(attempt, self._clock.seconds())
 
     def _do(self, answer: list[Any], order_id: str, attempt: str, amount: Decimal, slow: bool) -> None:
         try:
@@ -218,7 +224,7 @@ class Line:
         if isinstance(answer, OpenpayRefused):
             raise answer
         if answer.status != "in_progress":
-            self.told.add(attempt)
+            self._tell(attempt)
         if answer.status == "failed":
             raise OpenpayRefused(402, answer.error_code)
         return answer.as_charge()
@@ -227,8 +233,6 @@ class Line:
         fault = None
         if self._chance.random() < self.faults:
             fault = self._chance.choice(FAULTS[request])
-            if fault == "crash" and self._chance.randrange(NOT_ONE_IN):
-                fault = "lost"
         self.met[f"{request}: {fault or 'none'}"] += 1
         return fault
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from .clock import TICKS
 from .invariants import Witness, judged
 from .world import Endless, Wall, World
 
-__all__ = ["SEED", "Broken", "Counts", "Runner", "runner"]
+__all__ = ["SEED", "Broken", "Counts", "Runner", "line", "runner"]
 
 SEED = 20261123
 COMMAND = ".venv/bin/python -m tests.dialogue.random_calls"
@@ -34,7 +35,7 @@ class Broken(AssertionError):
         told = [f"{call}: {invariant}: {what}" for call, invariant, what in wrong]
         again = f"to play it again: {COMMAND} {world.name}"
         super().__init__(
-            "\n".join(["", *told, again, "", *map(_line, world.records), "", *_keyed(world), again])
+            "\n".join(["", *told, again, "", *map(line, world.records), "", *_keyed(world), again])
         )
 
 
@@ -56,8 +57,8 @@ class Counts(Counter[tuple[str, str]]):
         for record in world.records:
             if isinstance(record.event, PromptStarted):
                 self["prompt", record.event.name] += 1
-        for line in world.lines:
-            for fault, times in line.met.items():
+        for connection in world.lines:
+            for fault, times in connection.met.items():
                 self["fault", fault] += times
 
     def told(self) -> str:
@@ -94,10 +95,10 @@ class Runner:
 
     def play_calls(self, seed: int, first: int, calls: int) -> None:
         """Play worlds from the ``first`` on until so many calls were made. Raises Broken."""
-        number = first
-        while self.counts["call", "calls"] < calls:
+        for number in count(first):
+            if self.counts["call", "calls"] >= calls:
+                return
             self.play(f"{seed}-{number}")
-            number += 1
 
     def close(self) -> None:
         self._ledger.close()
@@ -133,7 +134,8 @@ def runner() -> Iterator[Runner]:
         structlog.configure(**before)
 
 
-def _line(record: Record) -> str:
+def line(record: Record) -> str:
+    """One event, for a person."""
     place = "      " if record.t is None else f"{record.t:6.2f}"
     return f"{record.call or '':16} {place}  {record.event}"
 

@@ -12,7 +12,10 @@ from random import Random
 from ivr_sim.cards import luhn
 
 PART = 6
-BEGINNINGS = (("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("34", 15), ("37", 15), ("506199", 16), ("6011", 16), ("36", 14))  # fmt: skip
+BEGINNINGS = {
+    "4": 16, "51": 16, "55": 16, "2221": 16, "506199": 16, "34": 15, "37": 15, "6011": 16, "36": 14,
+}  # fmt: skip
+OF_NO_BRAND = ("6011", "36")  # of which nothing tells that they are whole, but a #
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def _distinct(number: str) -> bool:
 
 def draw(chance: Random) -> Plastic:
     """A card."""
-    beginning, length = chance.choice(BEGINNINGS)
+    beginning, length = chance.choice(tuple(BEGINNINGS.items()))
     while True:
         body = beginning + "".join(chance.choice("0123456789") for _ in range(length - len(beginning) - 1))
         number = next(body + d for d in "0123456789" if luhn(body + d))
@@ -44,4 +47,4 @@ def draw(chance: Random) -> Plastic:
             break
     expiry = f"{chance.randrange(1, 13):02}{chance.randrange(27, 46)}"
     cvv = "".join(chance.sample("23456", 4 if beginning in ("34", "37") else 3))
-    return Plastic(number, expiry, cvv, beginning not in ("6011", "36"))
+    return Plastic(number, expiry, cvv, beginning not in OF_NO_BRAND)

@@ -1,7 +1,7 @@
 """A world: one merchant, one Openpay, one ledger, a process or two, and one to three calls.
 
-Everything between the caller's finger and Openpay's answer is the product's own: the conversation, the call on
-its ticks, the acquirer, the cashier and the ledger. A world is a pure function of its name.
+All between the caller's finger and Openpay's answer is the product's own: the conversation, the call on its
+ticks, the acquirer, the cashier and the ledger. A world is a pure function of its name.
 
     process 1: call 1 ... call 2 ...   ends: stopped when its calls are over, or killed in their midst
     process 2:           (call 3 ...)  takes up what is open, until nothing is
@@ -41,6 +41,7 @@ SILENCE = np.zeros(160, np.int16)
 CATALOGUE = Catalogue()
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 23)
+LONGEST_CALL = 2000 * TICKS
 LONGEST_LOOK = 24 * 3600 * TICKS  # a charge still open by then will stay so
 
 
@@ -258,15 +259,11 @@ class RandomCall:
         """Whether somebody is on the line."""
         return self.started is not None and self.call.gone is None and not self.over
 
-    def pass_tick(self) -> None:
-        """20 ms: what the caller does in them, and the call's own tick."""
-        call = self.call
-        now = call.tick_now
+    @property
+    def next_tick(self) -> int | None:
+        """The world's tick in which the caller does something."""
         due = self.caller.next_tick
-        if due is not None and due <= now:
-            self.caller.act(now)
-        if call.gone is None:
-            call.tick(SILENCE)
+        return None if due is None else self.world.tick + 1 + max(0, due - self.call.tick_now)
 
 
 class World:
@@ -366,16 +363,34 @@ class World:
 
     def _tick_or_jump(self) -> None:
         ticking = [call for call in self.calls if call.ticking]
-        if not ticking:
+        if ticking:
+            self._tick(ticking)
+        else:
             self._jump()
+
+    def _tick(self, ticking: list[RandomCall]) -> None:
+        """Let 20 ms pass after 20 ms, until more happens than that the calls tick."""
+        due = [call.next_tick for call in ticking] + [self.clock.next_tick, self.process.clock.next_tick]
+        quiet_until = min((tick for tick in due if tick is not None), default=self.tick + LONGEST_CALL)
+        clock, written = self.process.clock, len(self.records)
+        clock.stirred = False
+        ticks = [call.call.tick for call in ticking]
+        tick = self.tick + 1
+        while tick < quiet_until and not clock.stirred and len(self.records) == written:
+            self.tick = self.wall.tick = tick
+            for pass_20_ms in ticks:
+                pass_20_ms(SILENCE)
+            tick += 1
+        if tick < quiet_until:
             return
-        while all(call.ticking for call in ticking) and len(ticking) == sum(
-            call.ticking for call in self.calls
-        ):
-            self._to(self.tick + 1)
-            for call in ticking:
-                if call.ticking:
-                    call.pass_tick()
+        self._to(tick)
+        for call in ticking:
+            if call.ticking:
+                call.caller.act(call.call.tick_now)
+            if call.ticking:
+                call.call.tick(SILENCE)
+            if call.call.tick_now > LONGEST_CALL:
+                raise Endless(f"{call.name} goes on and on")
 
     def _jump(self) -> None:
         """To when something happens next."""
@@ -386,10 +401,11 @@ class World:
 
     def _pass(self, ticks: int, *, without_process: bool = False) -> None:
         end = self.tick + ticks
-        clocks = (self.clock,) if without_process else (self.clock, self.process.clock)
-        while due := [clock.next_tick for clock in clocks if clock.calls and clock.next_tick <= end]:
-            self._to(min(due), without_process=without_process)
-        self._to(end, without_process=without_process)
+        while self.tick < end:
+            # Another process may have started meanwhile, with a clock of its own.
+            clocks = (self.clock,) if without_process else (self.clock, self.process.clock)
+            due = [tick for clock in clocks if (tick := clock.next_tick) is not None]
+            self._to(max(self.tick, min([end, *due])), without_process=without_process)
 
     def _to(self, tick: int, *, without_process: bool = False) -> None:
         self.tick = self.wall.tick = tick
