@@ -56,7 +56,7 @@ def lateness(late: Sequence[float]) -> Check:
         "Audio leaves unevenly: close what keeps the processor busy, take the laptop off battery saving, or "
         "give the virtual machine more of its host."
     )
-    if median > LATE:
+    if median > TICK:
         return Check(name, "fail", what, advice)
     if share > SOME or worst > FAR:
         return Check(name, "warn", what, advice)
