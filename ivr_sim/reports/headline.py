@@ -62,6 +62,10 @@ def headline(records: Sequence[j.Record]) -> str:
             settled = the(events, j.ChargeSettled)
             code = f" with error {settled.error_code}" if settled is not None and settled.error_code else ""
             return f"Nothing was paid: the card was declined{code}{_charged(events)}."
+        case "tried":
+            offered = the(events, j.CallOffered)
+            where = f" at {offered.to}" if offered is not None else ""
+            return f"The telephone was tried out{where}. {_heard_keys(events)}"
         case "rejected":
             return "Nothing was paid: the caller heard the amount and pressed 2, which rejects it."
         case "key_refused" if ended.cause == "already_paid":

@@ -23,6 +23,7 @@ EXPECTED = {
     "ask_another_card": "1 for another card, 2 to end",
 }
 COURTESIES = ("welcome", "one_moment", "goodbye")
+_QUERY = re.compile(r"(?<=\S)\?\S+")  # of a URL
 _SECRET = re.compile(r"password|secret|token|private|credential|_key$", re.IGNORECASE)
 
 
@@ -71,6 +72,9 @@ def summary(story: CallStory, words: Words) -> str:
 def _second(story: CallStory, events: Sequence[j.Event], words: Words) -> str:
     """The line behind the headline: what to do, or what else is to be known."""
     finding = next((event for event in events if isinstance(event, j.Finding)), None)
+    if finding is None and story.around and the(events, j.CallFailed) is not None:
+        last = story.around[-1].event  # why a call is refused is found before it is a call
+        finding = last if isinstance(last, j.Finding) else None
     if finding is not None:
         return f"**{_plain(finding.what)}** {_plain(finding.advice)}"
     said = advice(events)
@@ -229,7 +233,7 @@ def _finding(record: j.Record) -> str:
 
 
 def _setting(name: str, value: object) -> str:
-    shown = "(not shown)" if _SECRET.search(name) and value else _plain(value)
+    shown = "(not shown)" if _SECRET.search(name) and value else _QUERY.sub("?(not shown)", _plain(value))
     return f"- {name} = {shown}"
 
 

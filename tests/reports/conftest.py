@@ -18,9 +18,6 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 
 from ivr_sim.call import Phrase
-from ivr_sim.clients import authorizer as authorizer_module
-from ivr_sim.clients import openpay as openpay_module
-from ivr_sim.clients.http import HttpClient
 from ivr_sim.dialogue import Limits
 from ivr_sim.harness import Caller, Script
 from ivr_sim.journal import Journal, Record
@@ -77,8 +74,8 @@ class House:
         )
         self.merchant.start()
         self.node = Node(
-            reactor, self.merchant, self.journal, data=folder, calls=self.root, accounts=users, limits=limits,
-            trace=self.folders.sip, **options,
+            reactor, self.merchant, self.journal, data=folder, folders=self.folders, accounts=users,
+            limits=limits, **options,
         )  # fmt: skip
 
     async def pay(self, user: str, answers: dict[str, list[str]], *, by: str = "inband") -> str:
@@ -105,7 +102,6 @@ class House:
     async def stop(self) -> None:
         await self.node.settle()
         await self.node.stop()
-        await self.folders.stop()
         await self.merchant.stop()
 
 
@@ -122,15 +118,9 @@ def play(on_reactor: Callable[..., Any], leaks: SimpleNamespace) -> Callable[...
         **options: Any,
     ) -> House:
         async def run() -> House:
-            with pytest.MonkeyPatch.context() as patch, leaks.scenes.under_test():
+            with leaks.scenes.under_test():
                 limits_ = limits or Limits(first_digit=1.5, digit=1, card_first_digit=1.5, card_digit=1)
                 house = House(folder, tuple(calls), limits=limits_, **options)
-
-                def client(*args: Any, **more: Any) -> HttpClient:
-                    return HttpClient(*args, **{**more, "on_exchange": house.folders.http})
-
-                for module in (authorizer_module, openpay_module):
-                    patch.setattr(module, "HttpClient", client)
                 try:
                     await house.node.start()
                     under_way = [

@@ -40,12 +40,12 @@ class Drawn:
 
 
 class Calls:
-    def __init__(self, root: Path, journal: Any, why: str | None = None) -> None:
+    def __init__(self, root: Path, journal: Any, why: str | None = None, **options: Any) -> None:
         self.root, self.journal, self.clock = root, journal, Clock()
         self.pictures = Drawn(why)
-        self.folders = CallFolders(
-            root, journal, self.clock, words=lambda name, params: name, pictures=self.pictures  # type: ignore[arg-type]
-        )  # fmt: skip
+        pictures: Any = self.pictures
+        options = {"words": lambda name, params: name, "pictures": pictures, **options}
+        self.folders = CallFolders(root, journal, self.clock, **options)
 
     def call(self, *events: j.Event, call_id: str | None = None) -> str:
         name = self.folders.new()
@@ -288,7 +288,35 @@ def test_findings_first_then_those_of_no_call(calls, journal):
     assert "Long ago" not in summary
 
 
-def test_packets_and_settings(calls):
+def test_why_a_call_was_refused_is_found_before_it_is_a_call(calls, journal):
+    journal.emit(j.Finding(code="no_codec", what="Only Opus was offered.", advice="Enable PCMU or PCMA."))
+    calls.sip("received", "INVITE sip:5000@x SIP/2.0", PHONE)
+    calls.sip("sent", "INVITE sip:ivr@127.0.0.1:40000 SIP/2.0", LINE)
+    calls.sip("sent", "SIP/2.0 488 Not Acceptable Here", PHONE)
+    calls.clock.pump([1.0] * 3)
+    lines = calls.text("0001", "summary.md").splitlines()
+    assert "488 Not Acceptable Here" in lines[0]
+    assert lines[1] == "**Only Opus was offered.** Enable PCMU or PCMA."
+
+
+def test_secrets_in_settings(tmp_path, journal):
+    settings = {
+        "openpay_private_key": "sk_1",
+        "authorizer": "https://x/a?token=s3cret",
+        "key_length": 6,
+        "pbx": None,
+    }
+    calls = Calls(tmp_path, journal, settings=settings)
+    name = calls.call(j.CallFailed(status=500, reason="no"))
+    calls.clock.advance(2)
+    summary = calls.text(name, "summary.md")
+    assert (
+        "- openpay_private_key = (not shown)\n- authorizer = https://x/a?(not shown)\n- key_length = 6\n"
+        in summary
+    )
+
+
+def test_packets(calls):
     name = calls.call(ANSWERED)
     calls.folders.packets(name, {"sent": 512, "received": 498, "lost": 3})
     calls.folders.packets("0099", {"sent": 1})
@@ -344,6 +372,7 @@ SHORT = [
     ("events", "first", "second"),
     [
         ([over("approved")], "The payment was approved.", "called 5000"),
+        ([over("tried", "hung_up")], "The telephone was tried out at 5000. No key was heard.", "1001"),
         ([over("rejected")], "pressed 2, which rejects it", "1001"),
         ([over("key_refused", "already_paid")], "this order is paid already", "http.txt"),
         ([over("key_refused", "code_404")], "refused the payment key (response_code 404)", "http.txt"),
