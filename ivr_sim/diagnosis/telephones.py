@@ -21,6 +21,7 @@ from ivr_sim.sip.transport import Address
 __all__ = ["Telephones"]
 
 ANSWER = 8.0  # seconds that a telephone has to answer when its password is asked for
+TURNING = 10.0  # seconds that one which turns to TCP may take to register
 GRACE = 2.0  # seconds after the end of a registration before it is missed
 MAX_PENDING = 256
 MAX_PHONES = 1024
@@ -63,6 +64,7 @@ class Telephones:
         self._pending: dict[Phone, tuple[Any, str, Mapping[str, object]]] = {}
         self._registered: dict[tuple[str, str], tuple[str, Any]] = {}  # user, contact: host, expiry timer
         self._turners: set[tuple[str, str]] = set()
+        self._turning: Any = None  # while one that turns to TCP is registering
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -70,6 +72,8 @@ class Telephones:
             timer.cancel()
         for _, timer in self._registered.values():
             timer.cancel()
+        if self._turning is not None and self._turning.active():
+            self._turning.cancel()
         self._pending.clear()
         self._registered.clear()
 
@@ -95,6 +99,12 @@ class Telephones:
 
     def _challenged(self, event: Challenged) -> None:
         """Whoever knows an account answers; one that is silent has no password, or does not hear us."""
+        if event.turns_to_tcp:
+            # It may dial in the moment in which it is registered: by then TCP has to be closed.
+            if self._turning is not None and self._turning.active():
+                self._turning.cancel()
+            self._turning = self._clock.callLater(TURNING, self._tell_turners)
+            self._tell_turners()
         if event.realm is not None:
             facts = {"given": event.realm, "domain": self._domain}
             self._expect(event.user, event.source, "wrong_realm", facts)
@@ -172,7 +182,7 @@ class Telephones:
             self._registered[key] = host, timer
         if event.turns_to_tcp:
             self._turners.add(key)
-            self._on_turners(True)
+            self._tell_turners()
 
     def _drop(self, user: str, contact: str) -> None:
         known = self._registered.pop((user, contact), None)
@@ -180,7 +190,11 @@ class Telephones:
             known[1].cancel()
         if (user, contact) in self._turners:
             self._turners.discard((user, contact))
-            self._on_turners(bool(self._turners))
+            self._tell_turners()
+
+    def _tell_turners(self) -> None:
+        turning = self._turning is not None and self._turning.active()
+        self._on_turners(bool(self._turners) or turning)
 
     def _expired(self, key: tuple[str, str]) -> None:
         user, host = key[0], self._registered[key][0]

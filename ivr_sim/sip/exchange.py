@@ -34,11 +34,10 @@ from ivr_sim.sip.exchange_event import (
     TurnedAway,
     Unregistered,
 )
-from ivr_sim.sip.exchange_watch import Watch
+from ivr_sim.sip.exchange_watch import Watch, turns_to_tcp
 from ivr_sim.sip.message import BadMessage, Request
 from ivr_sim.sip.proxy import DIALOG_FORMING, Forwarding, Target, onward
 from ivr_sim.sip.registrar import Binding, Registrar
-from ivr_sim.sip.tcp_notice import PJSIP_BRANCH
 from ivr_sim.sip.transactions import ServerTransaction, TransactionLayer
 from ivr_sim.sip.transport import WILDCARDS, Address, UdpEndpoint, is_of_this_machine
 from ivr_sim.sip.uri import NameAddr, Uri
@@ -184,7 +183,7 @@ class Exchange:
                     source=source,
                     expires_in=binding.expires - now,
                     user_agent=binding.user_agent,
-                    turns_to_tcp=(request.top_via.branch or "").startswith(PJSIP_BRANCH),
+                    turns_to_tcp=turns_to_tcp(request),
                 )
             )
         for binding in outcome.removed:

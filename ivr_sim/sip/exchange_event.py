@@ -62,12 +62,14 @@ class Challenged(ExchangeEvent):
     """Credentials were asked for, by which a REGISTER or INVITE goes on.
 
     user: whose phone it is, as it says. realm: that of the credentials it gave, which are for somewhere else.
+    turns_to_tcp: as of ``Registered``.
     """
 
     method: str
     user: str
     source: Address
     realm: str | None = None
+    turns_to_tcp: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from ivr_sim.errors import place
 from ivr_sim.sip.digest import other_realm
 from ivr_sim.sip.exchange_event import Admitted, Challenged, ExchangeEvent, HostHeard, Refused, TurnedAway
 from ivr_sim.sip.message import Request
+from ivr_sim.sip.tcp_notice import PJSIP_BRANCH
 from ivr_sim.sip.transport import Address
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "turns_to_tcp"]
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,15 @@ class Watch:
             return
         name = "Authorization" if request.method == "REGISTER" else "Proxy-Authorization"
         realm = other_realm(request.headers.get_all(name), self._realm)
-        self.tell(Challenged(method=request.method, user=_sender(request), source=source, realm=realm))
+        self.tell(
+            Challenged(
+                method=request.method,
+                user=_sender(request),
+                source=source,
+                realm=realm,
+                turns_to_tcp=turns_to_tcp(request),
+            )
+        )
 
     def admitted(self, request: Request, source: Address) -> None:
         """Credentials are right."""
@@ -96,6 +105,11 @@ class Watch:
                     cause=cause,
                 )
             )
+
+
+def turns_to_tcp(request: Request) -> bool:
+    """Whether it was sent by a phone that is built on PJSIP."""
+    return (request.top_via.branch or "").startswith(PJSIP_BRANCH)
 
 
 def _sender(request: Request) -> str:

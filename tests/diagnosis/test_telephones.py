@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ivr_sim.diagnosis.telephones import ANSWER, GRACE, MAX_PENDING, Telephones
+from ivr_sim.diagnosis.telephones import ANSWER, GRACE, MAX_PENDING, TURNING, Telephones
 from ivr_sim.diagnosis.teller import Teller
 from ivr_sim.journal import Finding
 from ivr_sim.sip.exchange_event import (
@@ -219,3 +219,19 @@ class TestRegistration:
         assert turns[-1] is True
         clock.advance(60 + GRACE)
         assert turns[-1] is False
+
+    def test_one_that_registers_may_turn_to_tcp_the_moment_it_has(
+        self, telephones, clock, turns
+    ) -> None:
+        challenged = Challenged(method="REGISTER", user="1001", source=DESK, turns_to_tcp=True)
+        telephones.read(challenged)
+        assert turns[-1] is True
+        telephones.read(admitted())
+        telephones.read(registered(turns_to_tcp=True))
+        clock.advance(TURNING)
+        assert turns[-1] is True
+        telephones.read(Unregistered(user="1001", contact=CONTACT))
+        assert turns[-1] is False
+        telephones.read(challenged)
+        clock.advance(TURNING)
+        assert turns[-2:] == [True, False]
