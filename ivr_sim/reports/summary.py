@@ -14,13 +14,21 @@ from ivr_sim.reports.headline import WAYS, advice, headline, refused_tones, the
 __all__ = ["CallStory", "summary"]
 
 Words = Callable[[str, Mapping[str, str]], str]
-EXPECTED = {
-    "ask_key": "a payment key, 4 to 12 digits and #",
-    "ask_accept": "1 to pay, 2 to reject, 3 to hear it again",
-    "ask_card": "a card number",
-    "ask_expiry": "MMYY",
-    "ask_cvv": "3 digits (4 for American Express)",
-    "ask_another_card": "1 for another card, 2 to end",
+EXPECTED = {  # by the entry; who keys ahead is not asked for it
+    "payment_key": "a payment key, 4 to 12 digits and #",
+    "accept": "1 to pay, 2 to reject, 3 to hear it again",
+    "card_number": "a card number",
+    "expiry": "MMYY",
+    "cvv": "3 digits (4 for American Express)",
+    "another_card": "1 for another card, 2 to end",
+}
+ASKING = {
+    "ask_key": "payment_key",
+    "ask_accept": "accept",
+    "ask_card": "card_number",
+    "ask_expiry": "expiry",
+    "ask_cvv": "cvv",
+    "ask_another_card": "another_card",
 }
 COURTESIES = ("welcome", "one_moment", "goodbye")
 _QUERY = re.compile(r"(?<=\S)\?\S+")  # of a URL
@@ -106,7 +114,7 @@ def _steps(records: Sequence[j.Record], words: Words) -> list[str]:
         nonlocal since
         if said and not asked:
             asked = ", ".join(prompt.name + (" (cut)" if cut else "") for prompt, cut in said)
-            expected = expected or EXPECTED.get(said[-1][0].name, "")
+            expected = expected or EXPECTED.get(ASKING.get(said[-1][0].name, ""), "")
             texts = [_said(prompt, words) for prompt, _ in said if prompt.name not in COURTESIES]
             asked += f": «{' '.join(texts)}»" if texts else ""
         rows.append(f"| {_time(since if said else t)} | {asked} | {expected} | {came} |")
@@ -118,7 +126,7 @@ def _steps(records: Sequence[j.Record], words: Words) -> list[str]:
         event = record.event
         match event:
             case j.PromptStarted():
-                if keys or (said and said[-1][0].name in EXPECTED):
+                if keys or (said and said[-1][0].name in ASKING):
                     close(_pressed(keys) if keys else "nothing", t=record.t)
                     keys.clear()
                 since = record.t if not said else since
@@ -129,11 +137,12 @@ def _steps(records: Sequence[j.Record], words: Words) -> list[str]:
                 keys.append(event)
             case j.EntryAccepted():
                 value = f"{event.length} digits, kept secret" if event.value is None else _plain(event.value)
-                close(_both(_pressed(keys), f"{event.field}: {value}"), t=record.t)
+                came = _both(_pressed(keys), f"{event.field}: {value}")
+                close(came, expected=EXPECTED.get(event.field, ""), t=record.t)
                 keys.clear()
             case j.EntryRefused():
                 wrong = f"**{event.field} refused: {event.reason}**"
-                close(_both(_pressed(keys), wrong), t=record.t)
+                close(_both(_pressed(keys), wrong), expected=EXPECTED.get(event.field, ""), t=record.t)
                 keys.clear()
             case j.AuthorizerReplied():
                 status = "no answer" if event.status is None else f"HTTP {event.status}"
@@ -186,9 +195,8 @@ def _pressed(keys: Sequence[j.KeyPressed]) -> str:
     lengths = sorted(key.duration_ms for key in keys)
     levels = sorted(key.level_dbm0 for key in keys if key.level_dbm0 is not None)
     level = f", {levels[0]:.0f} dBm0" if levels else ""
-    return (
-        f"{len(keys)} key{'s' * (len(keys) > 1)} by {', '.join(ways)}, {lengths[0]}–{lengths[-1]} ms{level}"
-    )
+    length = f"{lengths[0]}" if lengths[0] == lengths[-1] else f"{lengths[0]} to {lengths[-1]}"
+    return f"{len(keys)} key{'s' * (len(keys) > 1)} by {', '.join(ways)}, {length} ms{level}"
 
 
 def _both(keys: str, came: str) -> str:

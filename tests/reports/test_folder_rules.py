@@ -414,6 +414,31 @@ def test_two_lines_tell_what_went_wrong(events, first, second):
     assert second in lines[1]
 
 
+def test_steps_tell_what_was_expected_and_what_came(calls):
+    name = calls.call(
+        ANSWERED,
+        j.PromptStarted(name="welcome", params={}),
+        j.PromptEnded(name="welcome", cut_by="key"),
+        j.KeyPressed(method="info", start=0.5, duration_ms=90, level_dbm0=None),
+        j.KeyPressed(method="inband", start=0.8, duration_ms=100, level_dbm0=-9.0),
+        j.EntryAccepted(field="payment_key", length=6, value="123456"),
+        j.AuthorizerReplied(cause="status", status=500, ms=12),
+        j.PromptStarted(name="ask_card", params={}),
+        j.PromptEnded(name="ask_card", cut_by=None),
+        j.EntryRefused(field="card_number", reason="silence"),
+        ENDED,
+    )
+    calls.clock.advance(41)
+    rows = [line for line in calls.text(name, "summary.md").splitlines() if line.startswith("| ")]
+    assert rows[1:] == [
+        "| 1.00 | welcome (cut) | a payment key, 4 to 12 digits and # | 2 keys by SIP INFO, in-band tones, "
+        "90 to 100 ms, -9 dBm0; payment_key: 123456 |",
+        "| 1.00 | authorizer asked for the payment key | an answer in 5 s | **HTTP 500, status, 12 ms** |",
+        "| 1.00 | ask_card: «ask_card» | a card number | **card_number refused: silence** |",
+        "| 1.00 |  |  | ended by the ivr: approved |",
+    ]
+
+
 def test_a_declined_card_in_two_lines():
     lines = told(
         j.ChargeSent(attempt="a", order_id="ord-1", amount=Decimal("200.00")),
