@@ -66,14 +66,18 @@ def rtp_range(host: str, first: int, last: int, proc: Path = PROC) -> Check:
     even: Sequence[int] = range(first + first % 2, last + 1, 2)
     where = f"UDP {host}:{first}-{last}"
     if not even:
-        return Check(name, "fail", f"{where} has no even port", "Set rtp_first and rtp_last.")
+        return Check(name, "fail", f"{where} has no even port", "Set rtp_first and rtp_last in ivr-sim.toml.")
     tried = even[:: max(len(even) // TRIED, 1)]
     taken = [port for port in tried if choose(host, port, None, socket.SOCK_DGRAM).instead_of is not None]
     what = f"{where}: {len(tried) - len(taken)} free of {len(tried)} tried, {len(even)} in all"
     if len(taken) == len(tried):
-        return Check(name, "fail", what, "Set rtp_first and rtp_last to ports that nobody uses.")
+        return Check(
+            name, "fail", what, "Set rtp_first and rtp_last in ivr-sim.toml to ports that nobody uses."
+        )
     if len(taken) * 4 > len(tried):
-        return Check(name, "warn", what, "Another program uses these: set rtp_first and rtp_last elsewhere.")
+        return Check(
+            name, "warn", what, "Another program uses these: set rtp_first and rtp_last in ivr-sim.toml."
+        )
     with suppress(OSError, ValueError):
         low, high = map(int, (proc / "sys/net/ipv4/ip_local_port_range").read_text().split())
         if low <= last and first <= high:

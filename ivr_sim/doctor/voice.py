@@ -33,7 +33,7 @@ def prompts(reactor: Any, data: Path, language: str) -> Check:
                     "pip install --force-reinstall the package, if that is not meant.",
                 )
     except IvrSimError as error:
-        return Check("prompts", "fail", str(error), "Mend the recording, or the setting language.")
+        return Check("prompts", "fail", str(error), "Mend or remove the recording, or set another language.")
     except (OSError, RuntimeError, ValueError) as error:
         return Check("prompts", "fail", f"those that ship cannot be read: {error}", "Install ivr-sim anew.")
     return Check("prompts", "ok", f"{', '.join(counts)} ship; the line speaks {language}")
@@ -41,6 +41,9 @@ def prompts(reactor: Any, data: Path, language: str) -> Check:
 
 async def voice(reactor: Any, language: str, speaker: Voice | None = None) -> Check:
     """Whether the voice renders, and how fast. speaker: a PicoVoice by default."""
+    if speaker is None and language not in LANGUAGES:
+        known = " or ".join(sorted(LANGUAGES))
+        return Check("voice", "fail", f"nobody speaks {language}", f"Set language to {known}.")
     own: PicoVoice | None = None
     try:
         if speaker is None:

@@ -61,7 +61,7 @@ def test_voices_that_say_nothing(error, what, advice):
 def test_a_language_without_a_voice():
     results: list[Check] = []
     Deferred.fromCoroutine(voices.voice(Clock(), "fr-FR")).addCallback(results.append)
-    assert [check.state for check in results] == ["fail"]
+    assert results == [Check("voice", "fail", "nobody speaks fr-FR", "Set language to en-US or es-MX.")]
 
 
 def test_the_prompts_that_ship(tmp_path):
