@@ -203,15 +203,16 @@ def check_short(house: House) -> None:
 def check_echo(house: House, heard: np.ndarray, spoken: np.ndarray) -> None:
     """It comes back a little later, as good as G.711 has it; the recording has it once."""
     assert [p.name for p in house.said("echo")] == ["echo"]
-    where, likeness = place(heard, spoken)
-    assert likeness > 0.9
-    delay = where / RATE - 8
-    assert 0.2 < delay < 1.0
-    frames = spoken.reshape(-1, 160).astype(float)
-    back = heard[where : where + len(spoken)].reshape(-1, 160)
-    noise = ((back - frames) ** 2).sum(axis=1)
-    ratios = 10 * np.log10((frames**2).sum(axis=1) / np.maximum(noise, 1e-9))
+    # Piece by piece: a packet that came too late to be heard shifts what comes behind it.
+    ratios, delays = [], []
+    for first in range(0, len(spoken), RATE // 2):
+        piece = spoken[first : first + RATE // 2].astype(float)
+        where, _ = place(heard, piece)
+        noise = ((heard[where : where + len(piece)] - piece) ** 2).sum()
+        ratios.append(10 * np.log10((piece**2).sum() / max(noise, 1e-9)))
+        delays.append((where - first) / RATE - 8)
     assert np.median(ratios) > 35
+    assert 0.2 < np.median(delays) < 1.0
     recording = house.recording("echo")
-    assert place(recording[:, 0], spoken)[1] > 0.9
+    assert place(recording[:, 0], spoken[:RATE])[1] > 0.9
     assert not recording[round(7.5 * RATE) :, 1].any()
