@@ -64,7 +64,8 @@ class Telephones:
         self._pending: dict[Phone, tuple[Any, str, Mapping[str, object]]] = {}
         self._registered: dict[tuple[str, str], tuple[str, Any]] = {}  # user, contact: host, expiry timer
         self._turners: set[tuple[str, str]] = set()
-        self._turning: Any = None  # while one that turns to TCP is registering
+        self._turning: dict[str, Any] = {}  # users that are registering by such a telephone: a timer
+        self._any_turners = False
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -72,8 +73,9 @@ class Telephones:
             timer.cancel()
         for _, timer in self._registered.values():
             timer.cancel()
-        if self._turning is not None and self._turning.active():
-            self._turning.cancel()
+        for timer in self._turning.values():
+            timer.cancel()
+        self._turning.clear()
         self._pending.clear()
         self._registered.clear()
 
@@ -82,16 +84,20 @@ class Telephones:
         match event:
             case Challenged():
                 self._challenged(event)
+                self._tell_turners()
             case Refused():
                 self._refused(event)
+                self._turned(event.account)
             case TurnedAway():
                 self._turned_away(event)
             case Admitted():
                 self._settled(event.user, event.source)
             case Registered():
                 self._add(event)
+                self._turned(event.user)
             case Unregistered():
                 self._drop(event.user, event.contact)
+                self._turned(event.user)
             case CallRouted():
                 self._calls(event.caller, event.source[0])
 
@@ -99,12 +105,9 @@ class Telephones:
 
     def _challenged(self, event: Challenged) -> None:
         """Whoever knows an account answers; one that is silent has no password, or does not hear us."""
-        if event.turns_to_tcp:
+        if event.turns_to_tcp and event.user in self._accounts and event.user not in self._turning:
             # It may dial in the moment in which it is registered: by then TCP has to be closed.
-            if self._turning is not None and self._turning.active():
-                self._turning.cancel()
-            self._turning = self._clock.callLater(TURNING, self._tell_turners)
-            self._tell_turners()
+            self._turning[event.user] = self._clock.callLater(TURNING, self._turned, event.user)
         if event.realm is not None:
             facts = {"given": event.realm, "domain": self._domain}
             self._expect(event.user, event.source, "wrong_realm", facts)
@@ -182,23 +185,30 @@ class Telephones:
             self._registered[key] = host, timer
         if event.turns_to_tcp:
             self._turners.add(key)
-            self._tell_turners()
 
     def _drop(self, user: str, contact: str) -> None:
         known = self._registered.pop((user, contact), None)
         if known is not None and known[1].active():
             known[1].cancel()
-        if (user, contact) in self._turners:
-            self._turners.discard((user, contact))
-            self._tell_turners()
+        self._turners.discard((user, contact))
+
+    def _turned(self, user: str) -> None:
+        """Its registration has come to something, or to nothing in time."""
+        timer = self._turning.pop(user, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+        self._tell_turners()
 
     def _tell_turners(self) -> None:
-        turning = self._turning is not None and self._turning.active()
-        self._on_turners(bool(self._turners) or turning)
+        any_turners = bool(self._turners or self._turning)
+        if any_turners != self._any_turners:
+            self._any_turners = any_turners
+            self._on_turners(any_turners)
 
     def _expired(self, key: tuple[str, str]) -> None:
         user, host = key[0], self._registered[key][0]
         self._drop(*key)
+        self._tell_turners()
         if not self._hosts(user):
             self._teller.tell("registration_expired", (host, user), host=host, user=user)
 

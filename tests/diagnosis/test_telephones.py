@@ -22,6 +22,7 @@ from ivr_sim.sip.exchange_event import (
 
 DESK = ("192.0.2.9", 5060)
 CONTACT = "sip:1001@192.0.2.9:5060"
+LEFT = Unregistered(user="1001", contact=CONTACT)
 
 
 @pytest.fixture
@@ -220,18 +221,31 @@ class TestRegistration:
         clock.advance(60 + GRACE)
         assert turns[-1] is False
 
-    def test_one_that_registers_may_turn_to_tcp_the_moment_it_has(
-        self, telephones, clock, turns
-    ) -> None:
+    def test_one_that_registers_may_turn_to_tcp_the_moment_it_has(self, telephones, clock, turns) -> None:
         challenged = Challenged(method="REGISTER", user="1001", source=DESK, turns_to_tcp=True)
         telephones.read(challenged)
-        assert turns[-1] is True
         telephones.read(admitted())
+        assert turns == [True]
+        for _ in range(3):  # and it renews that
+            telephones.read(registered(turns_to_tcp=True))
+            clock.advance(TURNING)
+        assert turns == [True]
+
+    @pytest.mark.parametrize(
+        "end", [refused("wrong_password"), Unregistered(user="1001", contact=CONTACT), None]
+    )
+    def test_one_that_does_not_register_after_all(self, telephones, clock, turns, end) -> None:
         telephones.read(registered(turns_to_tcp=True))
-        clock.advance(TURNING)
-        assert turns[-1] is True
         telephones.read(Unregistered(user="1001", contact=CONTACT))
-        assert turns[-1] is False
-        telephones.read(challenged)
-        clock.advance(TURNING)
-        assert turns[-2:] == [True, False]
+        telephones.read(Challenged(method="REGISTER", user="1001", source=DESK, turns_to_tcp=True))
+        assert turns == [True, False, True]
+        if end is None:
+            clock.advance(TURNING)
+        else:
+            telephones.read(end)
+        assert turns == [True, False, True, False]
+
+    def test_scanners_that_look_like_them_do_not_matter(self, telephones, turns) -> None:
+        for n in range(1000):
+            telephones.read(Challenged(method="REGISTER", user=f"x{n}", source=DESK, turns_to_tcp=True))
+        assert turns == []
