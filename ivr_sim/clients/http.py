@@ -28,9 +28,9 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from ivr_sim.clients.resolver import ResolvingReactor
-from ivr_sim.clients.shown import HIDDEN, Shown, harmless_headers
+from ivr_sim.clients.shown import HIDDEN, Shown, told
 from ivr_sim.errors import ConfigurationError, IvrSimError, place
-from ivr_sim.http_exchange import NOT_SHOWN, HttpExchange
+from ivr_sim.http_exchange import HttpExchange
 
 __all__ = ["Body", "Credentials", "HttpCause", "HttpClient", "HttpFailed", "Reply", "checked_url"]
 
@@ -173,24 +173,16 @@ class HttpClient:
         def tell(cause: str | None) -> None:
             if self._on_exchange is None:
                 return
-            connected, headed = connection.connected_at, exchange.headed_at
+            stages = (connection.connected_at, exchange.headed_at, self._reactor.seconds())
             try:
                 self._on_exchange(
-                    HttpExchange(
-                        service=shown.service,
-                        method=method,
-                        url=url if shown.with_query else _without_query(url),
-                        sent_headers=_as_sent(headers or {}, credentials, body),
-                        sent=shown.sent,
-                        status=exchange.status,
-                        headers=harmless_headers(exchange.headers),
-                        reply=shown.reply(exchange.body),
-                        cause=cause,
-                        ms=round((self._reactor.seconds() - start) * 1000),
-                        connected_ms=None if connected is None else round((connected - start) * 1000),
-                        first_byte_ms=None if headed is None else round((headed - start) * 1000),
+                    told(
+                        shown, method, url, headers or {}, basic=credentials is not None,
+                        length=None if body is None else body.length, status=exchange.status,
+                        reply_headers=exchange.headers, reply=exchange.body, cause=cause,
+                        ms=[None if at is None else round((at - start) * 1000) for at in stages],
                     )
-                )
+                )  # fmt: skip
             except Exception as error:
                 log.error("a watcher of HTTP failed", error=type(error).__name__, at=place(error))
 
@@ -365,21 +357,6 @@ def _headers(given: Mapping[str, str], credentials: Credentials | None) -> Heade
     if credentials is not None:
         headers.setRawHeaders(b"Authorization", [credentials.header()])
     return headers
-
-
-def _as_sent(given: Mapping[str, str], credentials: Credentials | None, body: Body | None) -> dict[str, str]:
-    """The headers of a request as they may be shown."""
-    headers = dict(given)
-    if credentials is not None:
-        headers["Authorization"] = f"Basic {NOT_SHOWN}"
-    if body is not None:
-        headers["Content-Length"] = str(body.length)
-    return headers
-
-
-def _without_query(url: str) -> str:
-    path, mark, _ = url.partition("?")
-    return f"{path}?{NOT_SHOWN}" if mark else url
 
 
 def _cause(failed: BaseException) -> HttpCause:

@@ -12,15 +12,15 @@ with what nobody expects, shows nothing by that.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ivr_sim.http_exchange import NOT_SHOWN, PAYMENT_KEY
+from ivr_sim.http_exchange import NOT_SHOWN, PAYMENT_KEY, HttpExchange
 from ivr_sim.logs import redacted
 from ivr_sim.openpay import wire
 
-__all__ = ["HIDDEN", "Shown", "for_charge", "for_key", "for_token", "harmless_headers"]
+__all__ = ["HIDDEN", "Shown", "for_charge", "for_key", "for_token", "harmless_headers", "told"]
 
 MAX_SHOWN = 4096  # characters
 LOOKED_AT = 2 * MAX_SHOWN
@@ -74,6 +74,47 @@ def for_charge(asked: Mapping[str, object] | None = None) -> Shown:
 
 
 HIDDEN = Shown("http", NOT_SHOWN, lambda body: f"{NOT_SHOWN}: {len(body)} bytes" if body else "")
+
+
+def told(
+    shown: Shown,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    basic: bool,
+    length: int | None,
+    status: int | None,
+    reply_headers: Mapping[str, str],
+    reply: bytes,
+    cause: str | None,
+    ms: Sequence[int | None],
+) -> HttpExchange:
+    """An exchange as it may be written down.
+
+    basic: whether it carried credentials; length: of the request's body; ms: to the connection, to the
+    head of the reply, to the end.
+    """
+    sent = dict(headers)
+    if basic:
+        sent["Authorization"] = f"Basic {NOT_SHOWN}"
+    if length is not None:
+        sent["Content-Length"] = str(length)
+    path, query, _ = url.partition("?")
+    return HttpExchange(
+        service=shown.service,
+        method=method,
+        url=url if shown.with_query or not query else f"{path}?{NOT_SHOWN}",
+        sent_headers=sent,
+        sent=shown.sent,
+        status=status,
+        headers=harmless_headers(reply_headers),
+        reply=shown.reply(reply),
+        cause=cause,
+        ms=ms[2] or 0,
+        connected_ms=ms[0],
+        first_byte_ms=ms[1],
+    )
 
 
 def harmless_headers(headers: Mapping[str, str]) -> dict[str, str]:
