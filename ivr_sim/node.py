@@ -271,5 +271,6 @@ class Node:
             password=account.password,
             host=self.media.host,
             on_call=on_call,
+            on_refused=None if self._diagnosis is None else self._diagnosis.call_refused,
             advertise=self._advertise,
         )
