@@ -27,7 +27,7 @@ class Report:
             "",
             "Written by `make interop`: telephones that this project did not write, against its exchange",
             "and IVR on loopback. SNR is that of a 1004 Hz tone through the whole audio path; G.711 alone",
-            "comes to 37.4 dB. The odd shapes are what other telephones do differently, one at a time,",
+            "comes to about 38 dB. The odd shapes are what other telephones do differently, one at a time,",
             "byte for byte.",
             "",
             "| client | version | feature | result | measured |",

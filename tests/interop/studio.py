@@ -10,7 +10,7 @@ import numpy as np
 import dtmf
 from ivr_sim.media import FRAME_SAMPLES
 
-TONE_HZ, TONE_LEVEL = 1004.0, 20000.0  # the test tone of ITU-T O.41: no part of a key, near 1 kHz
+TONE_HZ, TONE_LEVEL = 1004.0, 12000.0  # the test tone of ITU-T O.41: no part of a key, near 1 kHz
 WINDOW = 1600
 
 
