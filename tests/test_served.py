@@ -14,7 +14,16 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness import Caller, Script
-from ivr_sim.journal import AuthorizerReplied, CallEnded, CallOffered, ChargeSent, Record
+from ivr_sim.journal import (
+    AuthorizerReplied,
+    CallEnded,
+    CallOffered,
+    ChargeSent,
+    Finding,
+    PhoneRegistered,
+    PhoneUnregistered,
+    Record,
+)
 from ivr_sim.served import Served, prepare, state_of
 from ivr_sim.settings import Settings
 from ivr_sim.standing import STANDING
@@ -97,7 +106,23 @@ def test_the_late_one_is_late_and_the_broken_one_answers_500(scene):
 def test_calls_are_numbered_and_leave_a_recording_of_their_own(scene):
     folders = sorted(path.name for path in (scene.data / "calls").iterdir())
     assert folders == [f"{n:04d}" for n in range(1, 7)]
-    assert all((scene.data / "calls" / name / "recording.wav").is_file() for name in folders)
+    for name in folders:
+        left = {path.name for path in (scene.data / "calls" / name).iterdir()}
+        assert {"recording.wav", "journal.jsonl", "ladder.txt", "http.txt", "summary.md"} <= left
+
+
+@pytest.mark.sip
+def test_telephones_are_told_once_as_they_come_and_go(scene):
+    came = [r.event.user for r in scene.records if isinstance(r.event, PhoneRegistered)]
+    left = [r.event.user for r in scene.records if isinstance(r.event, PhoneUnregistered)]
+    # The first one calls twice, from another port each time.
+    assert sorted(came) == sorted(left) == ["1001", "1001", "1002", "1003", "1004", "1005"]
+
+
+@pytest.mark.sip
+def test_a_good_call_is_not_accused_of_anything(scene):
+    findings = {r.event.code for r in scene.records if isinstance(r.event, Finding)}
+    assert findings == set()
 
 
 @pytest.mark.sip
