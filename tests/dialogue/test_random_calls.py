@@ -19,7 +19,7 @@ from .conftest import PAYABLE
 from .random_calls.running import SEED, Broken, runner
 
 SHARDS, CALLS = 4, 300  # `make soak` plays 10,000
-ENOUGH = 600  # calls in which a planted bug must be found
+ENOUGH = 1000  # calls in which a planted bug must be found
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

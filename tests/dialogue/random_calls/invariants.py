@@ -73,7 +73,8 @@ class Witness:
     def _charge_leaves(self, attempt: str) -> None:
         call = attempt.rpartition("/")[0]
         entry = next((e for e in self._world.entries() if e.attempt == attempt), None)
-        if entry is None or entry.result is not None:
+        # Another call may have been told meanwhile that the order is paid elsewhere: this charge cannot be.
+        if entry is None or entry.result not in (None, "already_paid"):
             self._tell(call, "in_the_ledger_before_it_leaves", f"{attempt} leaves, its entry is {entry}")
         if attempt in self._left:
             self._tell(call, "charged_once", f"{attempt} is sent again")
@@ -300,7 +301,7 @@ def keys_cut_what_they_may_and_nothing_else(call: RandomCall) -> Findings:
             continue
         for before, stroke in zip([None, *call.caller.strokes], call.caller.strokes, strict=False):
             # A # may end the entry before; keys in one run with those before an error are forgotten.
-            run = before is not None and stroke.start < (before.up or 0) / TICKS + RUN
+            run = before is not None and stroke.start <= (before.up or 0) / TICKS + RUN
             counts = stroke.digit != "#" and round(stroke.start * TICKS) >= said.heard and not run
             if counts and said.heard <= stroke.down < said.end - CUT_WITHIN:
                 yield f"{said.names} goes on for {said.end - stroke.down} ticks after a key"

@@ -49,8 +49,8 @@ REFUSALS = (
 FAULTS = {
     "token": ("not_sent", "lost", "answer_lost", "before", "refused", "declined", "crash"),
     "charge": (
-        "not_sent", "lost", "answer_lost", "late", "before", "after", "refused", "twice", "in_progress",
-        "crash",
+        "not_sent", "lost", "answer_lost", "late", "late", "late", "before", "after", "refused", "twice",
+        "in_progress", "crash",
     ),
     "look": ("not_sent", "lost", "answer_lost", "before", "refused"),
 }  # fmt: skip
@@ -231,7 +231,8 @@ class Line:
 
     def _fault(self, request: str) -> str | None:
         fault = None
-        if self._chance.random() < self.faults:
+        # Where no token comes, nothing is learned of charges.
+        if self._chance.random() < self.faults * (0.2 if request == "token" else 1.0):
             fault = self._chance.choice(FAULTS[request])
         self.met[f"{request}: {fault or 'none'}"] += 1
         return fault

@@ -284,7 +284,7 @@ class World:
         self.journal = Journal(wall)
         self.records: list[Record] = []
         self.journal.subscribe(self._write)
-        self.faults = chance.choice((0.0, 0.0, 0.15, 0.4, 0.9))
+        self.faults = chance.choice((0.0, 0.2, 0.4, 0.4, 0.9))
         self.ledger_faults = 0.05 if chance.random() < 0.1 else 0.0
         self.openpay = Openpay(chance, self.clock, chance.choice((0.0, 0.1, 0.6)))
         self.merchant = Merchant(chance, name, chance.choice((0.0, 0.1, 0.3)))
