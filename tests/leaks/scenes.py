@@ -34,7 +34,7 @@ import soundfile
 import structlog
 from rich.console import Console
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
@@ -47,7 +47,8 @@ from ivr_sim.ledger import Ledger
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import MERCHANT_KEYS, Node, local_now, local_today
 from ivr_sim.prompts import Catalogue, PicoVoice
-from ivr_sim.reports import Transcript
+from ivr_sim.reports import CallFolders, Transcript
+from ivr_sim.reports.pictures import Pictures
 
 WAYS = ("inband", "rfc4733", "info")
 
@@ -304,6 +305,13 @@ def short_prompts(data: Path) -> None:
         soundfile.write(data / "recorded" / f"{name}.wav", np.full(1600, 0.01), 8000)
 
 
+class Undrawn(Pictures):
+    """No pictures: they show the masked recordings, which are searched themselves."""
+
+    def draw(self, journal: Path, recording: Path, picture: Path) -> Deferred[str | None]:
+        return succeed(None)
+
+
 @dataclass
 class House:
     """A merchant, an exchange and a line, with all that they leave in ``folder``."""
@@ -334,8 +342,15 @@ class House:
                 seed="leaks",
             )
             self.merchant.start()
+            folders = CallFolders(
+                self.folder / "calls",
+                self.journal,
+                reactor,
+                words=lambda name, p: words.text(Phrase(name, p)),
+                pictures=Undrawn(reactor),
+            )
             self.node = Node(
-                reactor, self.merchant, self.journal, data=self.folder, out=self.folder / "recordings",
+                reactor, self.merchant, self.journal, data=self.folder, folders=folders,
                 accounts=tuple(self.plans), limits=self.limits,
             )  # fmt: skip
             try:

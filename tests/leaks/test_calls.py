@@ -105,7 +105,8 @@ def test_nothing_is_found(scene, search):
     found = search(scene.folder)
     searched = [path.name for path in scene.folder.rglob("*") if path.is_file()]
     for name in ("journal.jsonl", "transcript.txt", "log", "ledger.sqlite3", "ledger.sqlite3-wal",
-                 "openpay.sqlite3", "openpay.sqlite3-wal", "authorizer.sqlite3", "call-0001.wav",
+                 "openpay.sqlite3", "openpay.sqlite3-wal", "authorizer.sqlite3", "recording.wav",
+                 "http.txt", "ladder.txt", "summary.md",
     ):  # fmt: skip
         assert name in searched
     assert found == []
