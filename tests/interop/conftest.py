@@ -303,6 +303,7 @@ def phones(house: House) -> Iterator[Callable[[Client, str], Softphone]]:
     def start(client: Client, user: str) -> Softphone:
         phone = Softphone(client, house.server, user, house.node.accounts[user])
         made.append(phone)
+        phone.wait_for("ready")
         until(lambda: user in house.node.exchange.registrations, f"{user} registered: {phone.output}")
         return phone
 
