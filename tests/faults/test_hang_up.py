@@ -80,6 +80,8 @@ class House:
     def watch(self, record: Record) -> None:
         """Hang up when it is time."""
         event = record.event
+        if record.call is None:
+            return  # a telephone registers
         if isinstance(event, CallOffered):
             self.calls[record.call] = event.from_
         user = self.calls[record.call]
@@ -88,7 +90,7 @@ class House:
             reactor.callLater(leaver.later, self.sessions[user].hang_up)  # type: ignore[attr-defined]
 
     def of(self, user: str, kind: type[Any]) -> list[Any]:
-        return [r.event for r in self.records if self.calls[r.call] == user and isinstance(r.event, kind)]
+        return [r.event for r in self.records if self.calls.get(r.call) == user and isinstance(r.event, kind)]
 
     async def call(self, user: str) -> None:
         leaver = self.leavers[user]

@@ -133,10 +133,10 @@ class Heard:
         frames = np.concatenate([tape, np.zeros(-len(tape) % FRAME_SAMPLES, np.int16)])
         self._events = [list(receiver.feed(frame)) for frame in frames.reshape(-1, FRAME_SAMPLES)]
 
-    def __call__(self, *, keys: str) -> SimpleNamespace:
+    def __call__(self, *, keys: str, refusals: bool = False) -> SimpleNamespace:
         assert keys == KEYS_12
         events = iter(self._events)
-        return SimpleNamespace(feed=lambda frame: next(events))
+        return SimpleNamespace(feed=lambda frame: next(events), refused=lambda: [])
 
 
 class Till:
