@@ -86,6 +86,9 @@ class Frame(NamedTuple):
     tones: list[complex]
     power: float
 
+    def __repr__(self) -> str:
+        return f"Frame(end={self.end})"  # amplitudes tell a key as plainly as its digit
+
 
 class _Piece(NamedTuple):
     """A stretch of tone without a hole: its edges in samples, its first and last frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -174,6 +174,8 @@ class Ivr:
             )
             ending = Ending(Outcome.ABANDONED, f"internal_error_{type(error).__name__}")
             await call.hang_up()
+        if call.gone == "ivr" and ending.cause == "hung_up":
+            ending = replace(ending, cause="cut_off")  # the caller did not: we lost or stopped the call
         call.journal.emit(CallEnded(outcome=ending.outcome, cause=ending.cause, by=call.gone or "ivr"))
         return ending
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS
+from ivr_sim.node import ECHO, KEYPAD, MERCHANT_KEYS
 from ivr_sim.openpay import TEST_CARDS
 from ivr_sim.served import Served
 from ivr_sim.standing import STANDING
@@ -25,26 +25,32 @@ def show_board(terminal: Console, served: Served) -> None:
             terminal.print(
                 f"[bold yellow]{name}: port {port.instead_of} is taken, another one is used instead[/]"
             )
+    where = "in your network or on this machine" if settings.lan else "on this machine"
+    hint = "" if settings.lan else " (telephones in the network: ivr-sim serve --lan)"
     terminal.print(
-        f"[bold]Register a softphone[/bold] at server (or domain, or proxy) [bold]{server}[/bold], UDP"
+        f"[bold]Register a softphone[/bold] {where} at server (or domain) [bold]{server}[/bold], "
+        f"transport UDP, no encryption{hint}"
     )
     accounts = _table("user", "password")
     for user in node.users:
         accounts.add_row(user, node.accounts[user])
     terminal.print(accounts)
     terminal.print(
-        f"The realm is {DOMAIN}; codecs PCMU and PCMA; keys by RFC 4733, SIP INFO or in-band tone."
+        "Leave realm and proxy empty. Codecs PCMU and PCMA; DTMF by RFC 4733 (also called RFC 2833), "
+        "SIP INFO or in-band tone."
     )
     if settings.lan:
         terminal.print(
             f"[bold yellow]--lan[/]: SIP (UDP {node.exchange.port}) and RTP (UDP {settings.rtp_first}-"
             f"{settings.rtp_last}) are open to the network; every call and registration needs a password."
         )
+    else:
+        terminal.print("Calls from this machine need no password; registrations do.")
     if settings.register_at:
         terminal.print(f"The line is registered at {settings.register_at} as well: call it there.")
     terminal.print("\n[bold]Dial[/bold]")
     numbers = _table("number", "what answers")
-    numbers.add_row(MERCHANT_KEYS, "the payment: payment key, amount, card, result")
+    numbers.add_row(MERCHANT_KEYS, "the payment: key, amount, card, result; so does any number not listed")
     numbers.add_row(ECHO, "an echo of what you say")
     numbers.add_row(KEYPAD, "says each key back, and how it came")
     if node.users:
@@ -69,7 +75,12 @@ def show_board(terminal: Console, served: Served) -> None:
     terminal.print(cards)
     plain = Text(f"\nauthorizer {served.merchant.authorizer_url}\nOpenpay    {served.merchant.openpay_url}\n")
     terminal.print(plain)
-    terminal.print(Text(f"calls are kept in {served.data / 'calls'}; Ctrl-C ends"))
+    first = "5009 and press keys; then 5000: 100001#, 1, 4111111111111111, 1230, 123"
+    terminal.print(Text(f"A first call: dial {first}"))
+    terminal.print(
+        Text(f"Calls are kept in {served.data / 'calls'}; ivr-sim report last makes a zip of one.")
+    )
+    terminal.print("Something wrong? It is told here; and try ivr-sim doctor. Ctrl-C ends.")
     terminal.rule(style="dim")
 
 

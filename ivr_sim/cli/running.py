@@ -103,11 +103,14 @@ def forbid_core_dumps() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
-def run(main: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+def run(
+    main: Callable[[Any], Coroutine[Any, Any, T]], *, told: str = "ivr-sim: interrupted, hanging up"
+) -> T:
     """Run ``main(reactor)`` on the reactor until it returns; its value, or its exception.
 
     Ctrl-C (or SIGTERM) cancels main at whatever it waits for, so that its ``finally`` hangs up; it has ten
-    seconds for that, or until the next Ctrl-C. Then SystemExit is raised with the shell's code, 130 (143).
+    seconds for that, or until the next Ctrl-C; ``told`` says so. Then SystemExit is raised with the shell's
+    code, 130 (143).
     """
     from twisted.internet import reactor as installed  # only where one is really run
 
@@ -128,7 +131,8 @@ def run(main: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         if len(signals) > 1:
             stop()
             return
-        click.echo("ivr-sim: interrupted, hanging up", err=True)
+        with suppress(OSError):  # nobody reads it any longer
+            click.echo(told, err=True)
         reactor.callLater(FAREWELL, stop)
         done.cancel()
 

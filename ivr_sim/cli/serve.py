@@ -71,14 +71,17 @@ def serve(config: Path | None, state: Path | None, command: Sequence[str], **fla
     """Run exchange, IVR, authorizer and Openpay stand-in until Ctrl-C; say how to dial and pay.
 
     With `-- COMMAND ...` they run beside that command and end with it, with its exit code; IVR_SIM_STATE
-    names the state file for it.
+    names the state file for it. `ivr-sim config` lists every setting.
     """
     settings, _ = load(flags, os.environ, config)
     data = open_data_folder(settings.data)
     terminal = Terminal(highlight=False, soft_wrap=True)
     over: list[int] = []
     try:
-        run(lambda reactor: _serve(reactor, terminal, settings, data, state, command, over))
+        run(
+            lambda reactor: _serve(reactor, terminal, settings, data, state, command, over),
+            told="ivr-sim: stopping; calls are ended, charges under way awaited",
+        )
     except SystemExit:
         if not over:
             raise
@@ -114,7 +117,6 @@ async def _serve(
             else:
                 await Deferred()
         except CancelledError:
-            terminal.print("stopping: calls are ended, charges under way awaited", style="dim")
             over.append(0)
         finally:
             stop_keys()

@@ -17,6 +17,7 @@ from ivr_sim.sip.transport import local_host
 __all__ = ["CallWatch"]
 
 AUDIO_BY = 3.0  # seconds after the answer
+UNUSABLE = 25  # packets until then that are meant for audio: some telephones send a few of something else
 CONFIRMED_BY = 4.0  # by then our 200 has been sent four times
 GATHER = 3.0  # seconds from a key that is refused until that is told: others follow
 TICKS_PER_SECOND = 50
@@ -91,7 +92,7 @@ class CallWatch:
         host, given, seconds = session.source_host or "", named[0], f"{AUDIO_BY:g}"
         if session.stream.stranger is not None:
             self._tell("rtp_from_stranger", stranger=session.stream.stranger, host=host, given=given)
-        elif stats.bad:
+        elif stats.bad >= UNUSABLE:
             self._tell("rtp_unusable", count=stats.bad, seconds=seconds, codec=session.codec)
         elif not _same(given, host):
             self._tell("no_rtp_other_address", seconds=seconds, host=host, given=given)

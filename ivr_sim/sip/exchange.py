@@ -60,6 +60,8 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, PRACK, MESSAGE, NOTIFY, SUBSCRIBE, REFER"
+# What a telephone asks about itself, and how it is told that nobody here keeps that (RFC 6665, RFC 3903).
+TO_THE_SERVER = {"SUBSCRIBE": 489, "PUBLISH": 405}
 SUSPECT = 30.0  # seconds for which a line that was silent is asked last
 WRONG_DOMAIN = "This exchange serves its own domain only"
 
@@ -151,6 +153,9 @@ class Exchange:
         elif request.to.tag is not None:
             targets = [self._inside(request, uri, source)]
             self._forward(server, targets, source, done=request.method == "BYE")
+        elif request.method in TO_THE_SERVER and request.from_.uri.user == uri.user:
+            # Voice mail waiting, presence: meant for a server that keeps such things, not for the telephone.
+            server.reply(TO_THE_SERVER[request.method], headers=[("Allow", ALLOW)])
         elif not self._auth or self._admit(server, request, source):
             self._begin(server, request, uri, source)
 

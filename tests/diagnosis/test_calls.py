@@ -84,7 +84,7 @@ AMISS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"stats": StreamStats()}, {}, "no_rtp", "3 s after the answer"),
     ({"stats": StreamStats()}, {"remote_media": ("10.8.0.2", 1)}, "no_rtp_other_address", "names 10.8.0.2"),
     ({"stats": StreamStats(bad=9), "stranger": "10.8.0.2"}, {}, "rtp_from_stranger", "comes from 10.8.0.2"),
-    ({"stats": StreamStats(bad=9)}, {}, "rtp_unusable", "9 packets have come in the 3 s"),
+    ({"stats": StreamStats(bad=90)}, {}, "rtp_unusable", "90 packets have come in the 3 s"),
     ({"stats": StreamStats()}, {"remote_media": ("127.0.0.2", 1), "source_host": "127.0.0.1"}, "no_rtp", ""),
 ]
 

@@ -136,7 +136,7 @@ class Heard:
     def __call__(self, *, keys: str, refusals: bool = False) -> SimpleNamespace:
         assert keys == KEYS_12
         events = iter(self._events)
-        return SimpleNamespace(feed=lambda frame: next(events), refused=lambda: [])
+        return SimpleNamespace(feed=lambda frame: next(events), refused=list)
 
 
 class Till:
