@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,26 +19,14 @@ from ivr_sim.prompts import Library
 CALLS = Path(__file__).parents[2] / "fixtures" / "calls"
 
 
-def _load(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    full = f"faults_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[full]
-
-
 @pytest.fixture(scope="session")
 def world() -> ModuleType:
-    return _load("world")
+    return import_module(".world", __package__)
 
 
 @pytest.fixture(scope="session")
 def proxy() -> ModuleType:
-    return _load("proxy")
+    return import_module(".proxy", __package__)
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,18 +38,6 @@ REPORT = "IVR_SIM_INTEROP_REPORT"  # the file that the report goes to
 CARDS = yaml.load((ROOT / "fixtures" / "cards.yaml").read_text(), Loader=yaml.BaseLoader)
 
 REACTION = 1.3  # seconds; what is keyed within one second of other keys does not answer a prompt
-
-
-def _load(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    full = f"interop_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[full]
 
 
 @dataclass(frozen=True)
@@ -250,7 +239,7 @@ class House:
                 self.followers[user](record)
 
     def _take(self, session: Any) -> None:
-        studio = _load("studio").Studio(session)
+        studio = import_module(".studio", __package__).Studio(session)
         self.studios.append(studio)
         session.answer(studio)
 
@@ -276,7 +265,7 @@ def pause(seconds: float) -> None:
 @pytest.fixture(scope="session")
 def report() -> Iterator[Any]:
     versions = {c.name: c.version() if c.missing is None else "not installed" for c in CLIENTS}
-    made = _load("page").Report(versions)
+    made = import_module(".page", __package__).Report(versions)
     yield made
     path = os.environ.get(REPORT)
     if path:
@@ -315,7 +304,7 @@ def phones(house: House) -> Iterator[Callable[[Client, str], Softphone]]:
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The tools of this folder."""
-    studio = _load("studio")
+    studio = import_module(".studio", __package__)
     return SimpleNamespace(
         until=until, pause=pause,
         snr_db=studio.snr_db, write_keys=studio.write_keys, write_tone=studio.write_tone,

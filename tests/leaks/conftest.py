@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,31 +11,19 @@ from typing import Any
 import pytest
 
 
-def _load(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    full = f"leaks_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[full]
-
-
 @pytest.fixture(scope="session")
 def searcher() -> ModuleType:
-    return _load("searcher")
+    return import_module(".searcher", __package__)
 
 
 @pytest.fixture(scope="session")
 def ear() -> ModuleType:
-    return _load("ear")
+    return import_module(".ear", __package__)
 
 
 @pytest.fixture(scope="session")
 def scenes() -> ModuleType:
-    return _load("scenes")
+    return import_module(".scenes", __package__)
 
 
 @pytest.fixture(scope="session")
