@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import structlog
 from sqlalchemy import create_engine
 from sqlalchemy.schema import CreateSchema
 from twisted.internet import threads
@@ -49,6 +50,12 @@ class KeptJournal(Journal):
     def time_of(self, event: Event) -> float | None:
         """When this very event happened."""
         return next(r.t for r in self.records if r.event is event)
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_comes() -> None:
+    """Whatever an earlier test made of structlog's settings."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture
