@@ -91,9 +91,24 @@ def headline(records: Sequence[j.Record]) -> str:
         return "The call broke off: a prompt has no sound and could not be rendered."
     if ended.cause is not None and ended.cause.startswith("internal_error"):
         return f"The call broke off by a defect of ivr-sim ({ended.cause})."
+    if ended.cause == "cut_off":
+        return f"Nothing was paid: we cut the call off.{_last_refusal(events)} {_heard_keys(events)}"
     prompt = the(events, j.PromptStarted)
     last = f' The last prompt was "{prompt.name}".' if prompt is not None else ""
-    return f"Nothing was paid: the {ended.by} hung up ({ended.outcome}).{last} {_heard_keys(events)}"
+    refusal = _last_refusal(events)
+    return f"Nothing was paid: the {ended.by} hung up ({ended.outcome}).{refusal}{last} {_heard_keys(events)}"
+
+
+def _last_refusal(events: Sequence[j.Event]) -> str:
+    """What the caller was refused last, as a sentence; empty if nothing was."""
+    for event in reversed(events):
+        if isinstance(event, j.AuthorizerReplied) and event.cause == "refused":
+            return " Before that, the authorizer had refused the payment key."
+        if isinstance(event, j.EntryRefused):
+            return f" Before that, {ASKED.get(event.field, event.field)} was not taken: {event.reason}."
+        if isinstance(event, j.EntryAccepted | j.ChargeSettled):
+            return ""
+    return ""
 
 
 def advice(events: Sequence[j.Event]) -> str:
@@ -102,7 +117,9 @@ def advice(events: Sequence[j.Event]) -> str:
     outcome = ended.outcome if ended is not None else None
     if outcome == "authorizer_failed" and replied is not None:
         return ADVICE.get(replied.cause, "")
-    if outcome in ("key_refused", "openpay_failed", "declined"):
+    if outcome == "declined":
+        return "That is the bank's word: another card, or whoever owns this one asks the bank."
+    if outcome in ("key_refused", "openpay_failed"):
         return "http.txt has the requests, and what was answered."
     silent = not any(isinstance(event, j.KeyPressed) for event in events)
     answered = the(events, j.CallAnswered)

@@ -17,6 +17,7 @@ Address = tuple[str, int]
 MAX_TEXT = 8192  # characters of one message
 WIDTH = 32  # of the gap between two columns
 
+_DRAWN = {"via", "v", "call-id", "i"}  # long random numbers, in which every tenth would look like a card's
 _SECRET = ("authorization", "proxy-authorization")
 _CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _BREAK = re.compile(r"\r\n|\r|\n")
@@ -65,7 +66,7 @@ def read_sip(direction: str, data: bytes, peer: Address, at: float) -> SipMessag
         shown.append(
             f"{_plain(name)}: (not shown)"
             if name.lower() in _SECRET
-            else _plain(redacted(line))
+            else _plain(line if name.lower() in _DRAWN else redacted(line))
             if colon
             else "?"
         )

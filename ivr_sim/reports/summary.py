@@ -241,6 +241,8 @@ def _finding(record: j.Record) -> str:
 
 
 def _setting(name: str, value: object) -> str:
+    if value is None:
+        return f"- {name} is not set"
     shown = "(not shown)" if _SECRET.search(name) and value else _QUERY.sub("?(not shown)", _plain(value))
     return f"- {name} = {shown}"
 

@@ -65,6 +65,12 @@ def test_a_card_dialled_or_in_a_header_is_redacted():
     assert text.count("[card number]") == 2
 
 
+def test_random_numbers_are_no_cards():
+    """Every tenth run of so many digits has the right check digit."""
+    branch = "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK4111111111111111"
+    assert branch in shown(message("INVITE sip:5000@x SIP/2.0", branch))
+
+
 def test_control_characters_do_not_reach_a_terminal():
     text = shown(message("INVITE sip:5000@x SIP/2.0", "User-Agent: a\x1b[2Jb\x00\x07"))
     assert all(c.isprintable() or c == "\n" for c in text)
