@@ -127,7 +127,7 @@ class Merchant:
     def authorizer_url(self) -> str:
         """Where the IVR asks for payment keys."""
         outside = self._outside[0]
-        return outside.url if outside else self.authorizer.url + PATH
+        return outside.url if outside else _near(self.authorizer.url) + PATH
 
     @property
     def asked(self) -> Outside:
@@ -143,7 +143,7 @@ class Merchant:
     def openpay_url(self) -> str:
         """Where the IVR charges, up to ``/v1``."""
         outside = self._outside[1]
-        return outside.url if outside else f"{self.openpay.url}/v1"
+        return outside.url if outside else f"{_near(self.openpay.url)}/v1"
 
     def completed(self, order_id: str, amount: Decimal) -> list[openpay.Charge]:
         """The completed charges of an order, over this very amount."""
@@ -162,7 +162,14 @@ class Merchant:
     ) -> Cashier:
         """Who charges for this merchant at its Openpay, by a ledger; on_exchange: ``HttpClient``'s."""
         at = self.charging
-        client = OpenpayClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange)
+        client = OpenpayClient(
+            self._reactor,
+            at.url,
+            at.user,
+            at.password,
+            on_exchange=on_exchange,
+            own=self._outside[1] is None,
+        )
         return Cashier(
             OpenpayAcquirer(client, self._reactor),
             ledger,
@@ -194,6 +201,11 @@ class Merchant:
             card_allowed=lambda number: number.is_one_of(cards),
             limits=limits or Limits(),
         )
+
+
+def _near(url: str) -> str:
+    """A URL that can be asked from here, of a server that listens on all addresses."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:", 1)
 
 
 def _account() -> dict[str, str]:

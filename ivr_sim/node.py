@@ -269,7 +269,8 @@ class Node:
             server=account.server,
             username=account.user,
             password=account.password,
-            host=self.media.host,
+            host=local_host(self.media.host, account.server[0]),
+            only_from=account.server[0],  # nobody else calls past the exchange, which asks for passwords
             on_call=on_call,
             on_refused=None if self._diagnosis is None else self._diagnosis.call_refused,
             advertise=self._advertise,

@@ -203,6 +203,8 @@ def _pbx(address: str | None, environ: Mapping[str, str]) -> PbxAccount | None:
         host, port = uri.address()
     except BadMessage:
         raise ConfigurationError(f"--register takes sip:USER@HOST[:PORT], not {address!r}") from None
+    if ":" in address.removeprefix("sip:").partition("@")[0]:
+        raise ConfigurationError(f"--register takes no password: set {REGISTER_PASSWORD} to it")
     if not uri.user:
         raise ConfigurationError(f"--register takes sip:USER@HOST[:PORT], and {address!r} names no user")
     try:

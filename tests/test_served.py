@@ -177,6 +177,11 @@ class TestOutside:
         with pytest.raises(ConfigurationError, match="--register"):
             prepare(reactor, Settings(register_at=address, **PORTS), tmp_path, {})
 
+    def test_a_password_in_the_address_is_refused_and_not_repeated(self, tmp_path):
+        with pytest.raises(ConfigurationError, match="IVR_SIM_REGISTER_PASSWORD") as refused:
+            prepare(reactor, Settings(register_at="sip:1001:hush@127.0.0.1", **PORTS), tmp_path, {})
+        assert "hush" not in str(refused.value)
+
 
 def state_of_unstarted(served: Served) -> dict[str, Any]:
     served.node.exchange.start()

@@ -11,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
+from authorizer import AuthorizerError
 from ivr_sim import __version__
 from ivr_sim.cli.charges import charges
 from ivr_sim.cli.config import config
@@ -58,6 +59,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without ñ or « must not end a call
     try:
         cli(standalone_mode=True)
-    except IvrSimError as error:
+    except (IvrSimError, AuthorizerError) as error:
         click.echo(f"ivr-sim: {error}", err=True)
         sys.exit(2)

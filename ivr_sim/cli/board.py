@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ivr_sim.cli.companion import at_terminal
 from ivr_sim.node import ECHO, KEYPAD, MERCHANT_KEYS
 from ivr_sim.openpay import TEST_CARDS
 from ivr_sim.served import Served
@@ -16,7 +15,7 @@ from ivr_sim.standing import STANDING
 __all__ = ["show_board"]
 
 
-def show_board(terminal: Console, served: Served) -> None:
+def show_board(terminal: Console, served: Served, *, interactive: bool = True) -> None:
     """Print it."""
     settings, node = served.settings, served.node
     server = f"{served.host}:{node.exchange.port}"
@@ -62,7 +61,7 @@ def show_board(terminal: Console, served: Served) -> None:
         for standing in STANDING:
             keys.add_row(standing.key, str(standing.amount), standing.description, standing.what)
         terminal.print(keys)
-        if sys.stdin.isatty():
+        if interactive and at_terminal():
             terminal.print("Press Enter for a fresh one.")
     else:
         terminal.print(f"\n[bold]Payment keys[/bold]: those of {settings.authorizer}")

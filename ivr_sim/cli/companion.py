@@ -19,7 +19,9 @@ from authorizer import AuthorizerError
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.served import Served, fresh_key
 
-__all__ = ["Companion", "fresh_keys"]
+__all__ = ["Companion", "at_terminal", "fresh_keys"]
+
+PATIENCE = 5.0  # seconds that a command has to end when it is told to
 
 
 class Companion(ProcessProtocol):
@@ -29,11 +31,14 @@ class Companion(ProcessProtocol):
         self._reactor = reactor
         self._command = list(command)
         self._state = state
-        self._ended: Deferred[int] = Deferred(self._cancelled)
+        self._ended: Deferred[int] = Deferred()
+        self._over: Deferred[int] = Deferred()
         self._process: Any = None
 
     async def run(self) -> int:
-        """Run it to its end; its exit code, 128 + N after signal N. Cancelled, it is asked to end too.
+        """Run it to its end; its exit code, 128 + N after signal N.
+
+        Cancelled, it is asked to end, and made to after five seconds; its exit code is returned all the same.
 
         Raises ConfigurationError when there is no such command.
         """
@@ -44,19 +49,32 @@ class Companion(ProcessProtocol):
         self._process = self._reactor.spawnProcess(
             self, found, self._command, env=environment, childFDs={0: 0, 1: 1, 2: 2}
         )
-        return await self._ended
+        try:
+            return await self._ended
+        except CancelledError:
+            self._signal("TERM")
+            killing = self._reactor.callLater(PATIENCE, self._signal, "KILL")
+            code = await self._over
+            if killing.active():
+                killing.cancel()
+            return code
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802  Twisted's name
         """It has ended."""
         value: Any = reason.value
         code = value.exitCode if value.exitCode is not None else 128 + (value.signal or 0)
+        self._over.callback(code)
         if not self._ended.called:
             self._ended.callback(code)
 
-    def _cancelled(self, ended: Deferred[int]) -> None:
+    def _signal(self, name: str) -> None:
         with suppress(ProcessExitedAlready):
-            self._process.signalProcess("TERM")
-        ended.errback(CancelledError())
+            self._process.signalProcess(name)
+
+
+def at_terminal() -> bool:
+    """Whether somebody can press keys for us."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _find(name: str, path: str) -> str | None:
@@ -65,9 +83,9 @@ def _find(name: str, path: str) -> str | None:
     return which(name, path=path)
 
 
-def fresh_keys(reactor: Any, terminal: Console, served: Served) -> Callable[[], None]:
+def fresh_keys(reactor: Any, terminal: Console, served: Served, *, interactive: bool) -> Callable[[], None]:
     """Make a payment key whenever Enter is pressed, where somebody sits at the terminal; returns its end."""
-    if served.standing is None or not sys.stdin.isatty():
+    if served.standing is None or not interactive or not at_terminal():
         return lambda: None
     reader = _Enter(lambda: _show_fresh(terminal, served), lambda: reactor.removeReader(reader))
     reactor.addReader(reader)

@@ -17,6 +17,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from ivr_sim.errors import ConfigurationError
+from ivr_sim.settings import load
 
 __all__ = [
     "Terminal",
@@ -33,8 +34,8 @@ FAREWELL = 10.0  # seconds that calls under way have to end when a command is in
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".ivr-sim"),
-    show_default=True,
+    default=lambda: load({}, os.environ)[0].data,  # of ivr-sim.toml, where there is one
+    show_default=".ivr-sim",
     envvar="IVR_SIM_DATA",
     help="The data folder: rendered prompts, and what calls leave behind.",
 )

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,27 +104,32 @@ async def _serve(
     served.journal.subscribe(
         Transcript(terminal, lambda name, params: catalogue.text(Phrase(name, params)), named=True)
     )
+    code = 0
+    written: Path | None = None
     try:
         await served.start()
-        show_board(terminal, served)
+        show_board(terminal, served, interactive=not command)
         if state is None and command:
-            state = data / "state.json"
+            state = data / f"state-{os.getpid()}.json"
         if state is not None:
             _write_state(state, served)
-        stop_keys = fresh_keys(reactor, terminal, served)
+            written = state
+        stop_keys = fresh_keys(reactor, terminal, served, interactive=not command)
         try:
             if command:
-                over.append(await Companion(reactor, command, state).run())
+                code = await Companion(reactor, command, state).run()
             else:
                 await Deferred()
         except CancelledError:
-            over.append(0)
+            pass
         finally:
             stop_keys()
     finally:
-        if state is not None:
-            state.unlink(missing_ok=True)
+        if written is not None:
+            with suppress(OSError):
+                written.unlink()
         await served.stop()
+    over.append(code)
 
 
 def _write_state(path: Path, served: Served) -> None:

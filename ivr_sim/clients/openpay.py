@@ -67,7 +67,8 @@ class OpenpayClient:
 
     base_url: up to ``/v1``; only https, but for hosts on loopback, because it carries cards. timeout:
     seconds that each request may take, from before DNS to the last byte. on_exchange: ``HttpClient``'s.
-    Every method raises OpenpayRefused or OpenpayUnreachable.
+    own: it is the stand-in of this very process, wherever that listens. Every method raises OpenpayRefused
+    or OpenpayUnreachable.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class OpenpayClient:
         timeout: float = 20.0,
         agent: Any = None,
         on_exchange: Callable[[HttpExchange], None] | None = None,
+        own: bool = False,
     ) -> None:
         parts = urlsplit(checked_url(base_url, "Openpay's"))
-        if parts.scheme != "https" and not _on_loopback(parts.hostname or ""):
+        if parts.scheme != "https" and not own and not _on_loopback(parts.hostname or ""):
             raise ConfigurationError("Openpay's URL must begin with https:// unless it is on loopback")
         self._url = f"{base_url.rstrip('/')}/{quote(merchant_id, safe='')}"
         self._credentials = Credentials(private_key, "")

@@ -85,6 +85,10 @@ async def _pay(call: Call, shop: Shop) -> Ending:
             raise Over(ending.outcome, ending.cause, *TOO_LONG) from None
         except (CallerHungUp, CannotSay):
             return ending
+        except Exception as broken:
+            # Whatever went wrong in telling it: what became of the money is the call's outcome.
+            log.error("telling a result broke", error=type(broken).__name__, at=place(broken))
+            return ending
     raise AssertionError("endless")
 
 

@@ -48,6 +48,7 @@ class UserAgent:
     without it calls are refused with 486. expires: seconds of a registration. advertise: the address that
     peers off loopback are told, where all addresses are listened on. on_refused: is told of each call that
     cannot be taken as it is offered, and why; the NotAcceptable or BadDescription behind it is its cause.
+    only_from: the one address whose calls are taken; others are refused with 403.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class UserAgent:
         display_name: str | None = None,
         expires: int = 300,
         advertise: str | None = None,
+        only_from: str | None = None,
         on_refused: Callable[[Request, BadMessage], None] | None = None,
     ) -> None:
         self.server = server
@@ -79,6 +81,7 @@ class UserAgent:
         self._engine = engine
         self._expires = expires
         self._advertise = advertise
+        self._only_from = only_from
         self._endpoint = UdpEndpoint(reactor, host, port, advertise=advertise)
         self.layer = TransactionLayer(reactor, self._endpoint, self._requested, on_ack=self._acknowledged)
         self.client = UserAgentClient(self.layer, username=username, password=password, product=PRODUCT)
@@ -220,6 +223,8 @@ class UserAgent:
                     server.reply(481)
                 else:
                     session.receive(server, request)
+            elif self._only_from is not None and source[0] != self._only_from:
+                server.reply(403)
             elif request.method == "INVITE":
                 self._invited(server, request)
             else:

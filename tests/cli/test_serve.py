@@ -110,3 +110,73 @@ def test_config_shows_where_settings_come_from_and_no_secret(folder):
     assert "authorizer_port = 0  # the environment" in done.stdout
     assert "sk_secret" not in done.stdout
     assert "IVR_OPENPAY_KEY: set, not shown" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_want_to_end(folder):
+    """Told to end, and made to; what it ends with is what serve ends with."""
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('up', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        command("serve", "--sip-port", "0", "--", sys.executable, "-c", stubborn),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        while process.stdout.readline().strip() != "up":
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=25)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+def test_who_cannot_start_leaves_anothers_state_alone(folder):
+    state = folder / "s.json"
+    state.write_text("another's")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            command("serve", "--sip-port", port, "--state", str(state)),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert state.read_text() == "another's"
+
+
+@pytest.mark.parametrize("broken", ["state", "authorizer"])
+def test_what_breaks_at_the_start_is_one_sentence(folder, broken):
+    (folder / "file").touch()
+    more = ["--state", "file/x"] if broken == "state" else []
+    if broken == "authorizer":
+        (folder / ".ivr-sim" / "merchant").mkdir(parents=True)
+        (folder / ".ivr-sim" / "merchant" / "authorizer.sqlite3").write_bytes(b"no database" * 100)
+    done = subprocess.run(
+        command("serve", "--sip-port", "0", *more),
+        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("ivr-sim: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_data_folder_of_the_settings_is_everybodys(folder):
+    (folder / "ivr-sim.toml").write_text('data = "elsewhere"\n')
+    done = subprocess.run(command("charges"), capture_output=True, text=True, timeout=60, check=True)
+    assert "elsewhere" in done.stdout
+
+
+@pytest.mark.slow
+def test_without_an_input(folder):
+    """Nobody presses Enter where there is none."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command("serve", "--sip-port", "0"), "--", "true"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Press Enter" not in done.stdout
