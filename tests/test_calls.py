@@ -275,9 +275,13 @@ def test_another_amount_or_language_would_be_noticed(scenes, language, other):
 
 
 def where(sound: np.ndarray, heard: np.ndarray, near: float) -> tuple[float, float]:
-    """Where in what was heard the sound fits best, within a second: seconds, and likeness (1: the same)."""
-    first = max(0, round((near - 1) * 8000))
-    part = heard[first : first + len(sound) + 16000].astype(np.float64)
+    """Where in what was heard the sound fits best, within a second: seconds, and likeness (1: the same).
+
+    A caller's ear may open a little after the first word: there, silence stands before what was heard.
+    """
+    first = round((near - 1) * 8000)
+    early = np.zeros(max(0, -first), np.int16)
+    part = np.concatenate([early, heard[max(0, first) :]])[: len(sound) + 16000].astype(np.float64)
     want = sound.astype(np.float64)
     size = 1 << (len(part) + len(want)).bit_length()
     cross = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(want, size)), size)
