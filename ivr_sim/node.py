@@ -35,6 +35,7 @@ __all__ = [
     "ECHO",
     "KEYPAD",
     "LEDGER",
+    "MERCHANT",
     "MERCHANT_KEYS",
     "SHOP",
     "Node",
@@ -48,7 +49,7 @@ MERCHANT_KEYS, ECHO, KEYPAD = "5000", "5008", "5009"
 SHOP = "Tienda Demo"
 NUMBERS: Mapping[str, Conversation] = {ECHO: echo_test, KEYPAD: keypad_test}
 LINE = "ivr"
-LEDGER = "ledger.sqlite3"
+LEDGER, MERCHANT = "ledger.sqlite3", "merchant"  # in a data folder
 DOMAIN = "ivr.test"
 ZONE = ZoneInfo("America/Mexico_City")
 

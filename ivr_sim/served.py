@@ -19,7 +19,7 @@ from ivr_sim.dialogue import Limits
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
 from ivr_sim.merchant import Merchant, Outside
-from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT_KEYS, Node, PbxAccount, local_now
+from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT, MERCHANT_KEYS, Node, PbxAccount, local_now
 from ivr_sim.ports import Port, choose
 from ivr_sim.prompts import Catalogue
 from ivr_sim.reports import CallFolders
@@ -137,7 +137,7 @@ def prepare(reactor: Any, settings: Settings, data: Path, environ: Mapping[str, 
     standing = StandingKeys(now=local_now) if settings.authorizer is None else None
     merchant = Merchant(
         reactor,
-        data / "merchant",
+        data / MERCHANT,
         now=local_now,
         host=settings.http_host,
         authorizer_port=ports.get("authorizer", Port(0)).number,

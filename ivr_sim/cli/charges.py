@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import DeferredSemaphore, gatherResults, maybeDeferred
 
-from ivr_sim.cli.running import Terminal, data_option, merchant_folder, run
+from ivr_sim.cli.running import Terminal, data_option, run
 from ivr_sim.clients import Cashier, OpenpayAcquirer, OpenpayClient, OpenpayRefused, OpenpayUnreachable
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
 from ivr_sim.ledger import Ledger, LedgerEntry
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import LEDGER, ZONE, local_now
+from ivr_sim.node import LEDGER, MERCHANT, ZONE, local_now
 
 OPENPAY_KEY = "IVR_OPENPAY_KEY"
 AT_ONCE = 20  # entries that Openpay is asked about at a time
@@ -86,7 +86,7 @@ async def _settle(
     own = None
     try:
         if url is None or merchant_id is None:
-            own = Merchant(reactor, merchant_folder(data), now=local_now)
+            own = Merchant(reactor, data / MERCHANT, now=local_now)
             own.openpay.start()
             url, merchant_id, private_key = f"{own.openpay.url}/v1", own.merchant_id, own.private_key
         else:

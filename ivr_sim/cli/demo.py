@@ -16,7 +16,6 @@ from ivr_sim.call import Phrase
 from ivr_sim.cli.running import (
     Terminal,
     data_option,
-    merchant_folder,
     open_data_folder,
     open_private,
     run,
@@ -24,7 +23,7 @@ from ivr_sim.cli.running import (
 from ivr_sim.harness import FAULTS, LATE_SECONDS, Caller, Script, late
 from ivr_sim.journal import CallEnded, Journal, JsonLines, RecordingWritten
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import MERCHANT_KEYS, Node, local_now
+from ivr_sim.node import MERCHANT, MERCHANT_KEYS, Node, local_now
 from ivr_sim.openpay import TEST_CARDS
 from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
 from ivr_sim.reports import Transcript
@@ -81,7 +80,7 @@ async def _demo(
             lambda r: recordings.append(r.event.path) if isinstance(r.event, RecordingWritten) else None
         )
         around = late(LATE_SECONDS) if fault == "authorizer_late" else None
-        merchant = Merchant(reactor, merchant_folder(data), now=local_now, around=around)
+        merchant = Merchant(reactor, data / MERCHANT, now=local_now, around=around)
         merchant.start()
         node = Node(reactor, merchant, journal, data=data, out=out, accounts=(PAYER,), language=language)
         payer = None

@@ -71,14 +71,6 @@ def open_data_folder(path: Path) -> Path:
     return path.absolute()
 
 
-def merchant_folder(data: Path) -> Path:
-    """Where a data folder's own merchant has its account and databases; its owner's only, like its keys."""
-    folder = data / "merchant"
-    with suppress(OSError):  # who uses it says what is wrong with it
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 def open_private(path: Path) -> IO[str]:
     """A text file to be written anew, readable by its owner only: a journal holds payment keys."""
 
