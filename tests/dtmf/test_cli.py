@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dtmf import decode, generate, read_wav, write_wav
-from dtmf.cli import main, masked
+from dtmf.cli import main
+from dtmf.masking import masked
 
 VISA = "4111111111111111"  # a documented test card
 
