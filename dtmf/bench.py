@@ -1,0 +1,274 @@
+"""How fast the receiver is: tapes of telephone sound with known digits, and what decoding them costs.
+
+A tape is an hour, or as much as is asked for, of what the far end of an IVR's line hears, at 8 kHz, int16,
+through mu-law: quiet noise all along (-65 to -45 dBm0), speech with its pauses over it, and keys. Levels of
+speech are drawn from -28 to -14 dBm0, its speed from 0.9 to 1.1, so that sentences that come again are not
+the same sound. Keys come ten in a row, 60 to 140 ms long, 60 to 300 ms apart, at -20 to -8 dBm0 and -6 to
++2 dB of twist; nobody speaks meanwhile.
+
+    call     such a row every 100 s
+    dense    every 9 s: a caller who keys a card number, again and again
+    speech   none
+
+Time is measured by whoever calls: ``clock`` is a function that gives seconds of processor time.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dtmf.errors import DtmfError
+from dtmf.generator import generate
+from dtmf.goertzel import RATE, amplitude
+from dtmf.resample import to_8k
+from dtmf.wav import read_wav
+
+__all__ = ["Cost", "Tape", "compare", "heard_of", "live_ticks", "read_voice", "synthetic_voice", "tape"]
+
+Floats = npt.NDArray[np.float32]
+Int16 = npt.NDArray[np.int16]
+TapeName = Literal["call", "dense", "speech"]
+
+_PERIOD_S: dict[TapeName, float | None] = {"call": 100.0, "dense": 9.0, "speech": None}
+_IN_A_ROW = 10
+_KEYS = "0123456789*#"
+_TAPER = RATE // 200
+
+
+@dataclass(frozen=True, repr=False)
+class Tape:
+    """Sound, int16 (n,) at 8 kHz, and the digits in it, in order."""
+
+    name: TapeName
+    samples: Int16
+    digits: str
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / RATE
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that the same work took in each round, and what came of it."""
+
+    seconds: tuple[float, ...]
+    digits: str
+
+    @property
+    def best(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def compare(
+    receivers: dict[str, Callable[[], str]], *, clock: Callable[[], float], rounds: int = 7
+) -> dict[str, Cost]:
+    """What each of some receivers costs: all of them in turn, in each of ``rounds`` rounds.
+
+    What disturbs the machine disturbs all of them alike, then. receivers: name -> what decodes a tape and
+    returns its digits.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in receivers}
+    digits = dict.fromkeys(receivers, "")
+    for _ in range(rounds):
+        for name, decode in receivers.items():
+            start = clock()
+            digits[name] = decode()
+            spent[name].append(clock() - start)
+    return {name: Cost(tuple(spent[name]), digits[name]) for name in receivers}
+
+
+def heard_of(expected: str, heard: str) -> tuple[int, int]:
+    """How many of the digits expected were heard, in order, and how many more were heard that were not.
+
+    The longest common subsequence, with a bit per digit expected (Hyyrö, 2004).
+    """
+    everything = (1 << len(expected)) - 1
+    places = dict.fromkeys(heard, 0)
+    for i, digit in enumerate(expected):
+        places[digit] = places.get(digit, 0) | 1 << i
+    row = everything
+    for digit in heard:
+        matching = row & places[digit]
+        row = ((row + matching) | (row - matching)) & everything
+    common = len(expected) - row.bit_count()
+    return common, len(heard) - common
+
+
+def tape(name: TapeName, voice: Sequence[Floats], *, seconds: float = 3600, seed: int = 1) -> Tape:
+    """A tape of some kind (see the module): voice are sentences, float32, 8 kHz, in any order."""
+    if not voice:
+        raise DtmfError("no voice to speak on the tape")
+    rng = np.random.default_rng([seed, sorted(_PERIOD_S).index(name)])
+    sound = np.zeros(round(seconds * RATE), np.float32)
+    free, digits = [], []
+    period = _PERIOD_S[name]
+    length = len(sound) if period is None else round(period * RATE)
+    for first in range(0, len(sound), length):
+        last = min(first + length, len(sound))
+        if period is None or last - first < length:
+            free.append((first, last))
+            continue
+        row, keyed = _row_of_keys(rng)
+        start = first + int(rng.integers(RATE // 10, length - len(row) - RATE // 10))
+        sound[start : start + len(row)] = row
+        digits.append(keyed)
+        free += [(first, start - RATE // 10), (start + len(row) + RATE // 10, last)]
+    for first, last in free:
+        _speak(sound[first:last], voice, rng)
+    for first in range(0, len(sound), 10 * RATE):
+        part = sound[first : first + 10 * RATE]
+        loudness = np.float32(amplitude(rng.uniform(-65, -45)) / np.sqrt(2))
+        part += loudness * rng.standard_normal(len(part), np.float32)
+    linear = np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)
+    return Tape(name, mu_law(linear), "".join(digits))
+
+
+def live_ticks(
+    lines: int, *, ticks: int, share: float, voice: Sequence[Floats], seed: int = 1
+) -> tuple[npt.NDArray[np.int16], list[str]]:
+    """What ``lines`` lines hear in ticks of 20 ms: (ticks, lines, 160) int16, and each line's digits.
+
+    At any moment about ``share`` of the lines are in a tone of 100 ms, each at its own time; half of the
+    others hear speech, half noise.
+    """
+    rng = np.random.default_rng([seed, lines, ticks])
+    tone, n = RATE // 10, ticks * 160
+    every = max(round(tone / share), 2 * tone) if share else 0  # samples between two presses of a line
+    pool = tape("speech", voice, seconds=60, seed=seed).samples
+    tones = {key: np.round(32767 * generate(key, level_dbm0=-12)).astype(np.int16) for key in _KEYS}
+    sound = np.empty((lines, n), np.int16)
+    digits = []
+    for line in range(lines):
+        if line % 2:
+            start = int(rng.integers(len(pool)))
+            sound[line] = np.take(pool, np.arange(start, start + n), mode="wrap")
+        else:
+            sound[line] = 20 * rng.standard_normal(n, np.float32)
+        keyed = []
+        # The lines' presses are spread evenly; the first may be cut off by the start, so it is left out.
+        for start in range(int(every * ((line * 0.618) % 1)), n - 2 * tone, every or n):
+            if not every or start < tone:
+                continue
+            key = _KEYS[int(rng.integers(len(_KEYS)))]
+            keyed.append(key)
+            quiet = sound[line, start - tone // 2 : start + tone * 3 // 2]
+            quiet[:] = 20 * rng.standard_normal(len(quiet), np.float32)
+            sound[line, start : start + tone] += tones[key]
+        digits.append("".join(keyed))
+    return np.ascontiguousarray(mu_law(sound).reshape(lines, ticks, 160).swapaxes(0, 1)), digits
+
+
+def read_voice(folder: Path) -> list[Floats]:
+    """The sound files under a folder, each a sentence, all channels but the first left out; sorted by path.
+
+    Raises DtmfError if there are none, or one cannot be read.
+    """
+    sentences = []
+    for file in sorted(f for f in folder.rglob("*") if f.suffix.lower() in (".wav", ".flac", ".ogg")):
+        try:
+            samples, rate = read_wav(file)
+        except DtmfError as error:
+            raise DtmfError(f"{file}: {error}") from error
+        sentences.append(to_8k(np.ascontiguousarray(samples[:, 0]), rate))
+    sentences = [s for s in sentences if len(s) > RATE // 4 and np.any(s)]
+    if not sentences:
+        raise DtmfError(f"{folder}: no speech in it: WAV, FLAC or Ogg of a quarter of a second or more")
+    return sentences
+
+
+def synthetic_voice(*, seconds: float = 120, seed: int = 1) -> list[Floats]:
+    """Sentences that no one ever said, from nothing but arithmetic: vowels with hisses between them.
+
+    A vowel is the harmonics of a gliding pitch (90 to 250 Hz) under three formants that glide too, 60 to
+    250 ms of it; one syllable in three begins with a hiss. It sounds like a foreign language in a bad
+    dream, and keeps a receiver as busy as speech does.
+    """
+    rng = np.random.default_rng(seed)
+    sentences, length = [], 0
+    while length < seconds * RATE:
+        sentence = np.concatenate([_syllable(rng, rng.uniform(90, 250)) for _ in range(rng.integers(5, 20))])
+        sentences.append(sentence)
+        length += len(sentence)
+    return sentences
+
+
+def mu_law(samples: Int16) -> Int16:
+    """There and back through mu-law (ITU-T G.711, table 2)."""
+    return _MU_LAW[samples.view(np.uint16)]
+
+
+def _mu_law_table() -> Int16:
+    linear = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int64)
+    size = np.minimum(np.abs(linear) // 4, 8158) + 33
+    step = 2 ** (np.floor(np.log2(size)).astype(np.int64) - 4)
+    table: Int16 = (np.sign(linear) * 4 * (size // step * step + step // 2 - 33)).astype(np.int16)
+    return table
+
+
+_MU_LAW = _mu_law_table()
+
+
+def _row_of_keys(rng: np.random.Generator) -> tuple[Floats, str]:
+    """Ten keys, pressed one after the other."""
+    parts, keyed = [], []
+    for _ in range(_IN_A_ROW):
+        key = _KEYS[int(rng.integers(len(_KEYS)))]
+        keyed.append(key)
+        parts.append(
+            generate(
+                key,
+                tone_ms=rng.uniform(60, 140),
+                tail_ms=rng.uniform(60, 300),
+                level_dbm0=rng.uniform(-20, -8),
+                twist_db=rng.uniform(-6, 2),
+            )
+        )
+    return np.concatenate(parts), "".join(keyed)
+
+
+def _speak(sound: Floats, voice: Sequence[Floats], rng: np.random.Generator) -> None:
+    """Fill a part of a tape with sentences and the pauses between them."""
+    at = int(rng.uniform(0, 0.5) * RATE)
+    while at < len(sound):
+        sentence = voice[int(rng.integers(len(voice)))]
+        speed = rng.uniform(0.9, 1.1)
+        said = np.interp(np.arange(0, len(sentence) - 1, speed), np.arange(len(sentence)), sentence)
+        said *= amplitude(rng.uniform(-28, -14)) / np.sqrt(2 * np.mean(said**2))
+        part = sound[at : at + len(said)]
+        part += said[: len(part)]
+        at += len(said) + int(rng.uniform(0.2, 1.2) * RATE)
+
+
+def _syllable(rng: np.random.Generator, pitch: float) -> Floats:
+    n = int(rng.uniform(0.06, 0.25) * RATE)
+    glide = np.linspace(0, 1, n)
+    hz = pitch * (1 + rng.uniform(-0.15, 0.15) * glide)
+    harmonics = np.arange(1, int(3600 / hz.max()) + 1)[:, None]
+    formants = [
+        np.interp(glide, (0, 1), rng.uniform(low, high, 2))
+        for low, high in ((250, 850), (800, 2300), (2200, 3000))
+    ]
+    envelope = sum(
+        weight / (1 + ((harmonics * hz - formant) / width) ** 2)
+        for weight, formant, width in zip((1, 0.5, 0.2), formants, (120, 200, 300), strict=True)
+    )
+    phase = 2 * np.pi * np.cumsum(hz) / RATE
+    vowel = (envelope * np.sin(harmonics * phase)).sum(axis=0)
+    edge = np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]) / (4 * _TAPER), 1)
+    parts = [vowel * edge]
+    if rng.random() < 1 / 3:
+        hiss = rng.standard_normal(int(rng.uniform(0.03, 0.1) * RATE))
+        parts.insert(0, 0.2 * np.diff(hiss, prepend=0))
+    return np.concatenate(parts).astype(np.float32)
