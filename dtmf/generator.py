@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
-from dtmf.goertzel import RATE, amplitude
+from dtmf.goertzel import amplitude
 from dtmf.keypad import HIGH_HZ, LOW_HZ, key_index
 from dtmf.resample import checked_rate
 
@@ -30,7 +30,7 @@ PairPerDigit = (
     float | tuple[float, float] | Sequence[float] | Sequence[tuple[float, float]] | npt.NDArray[np.floating]
 )
 
-_LONGEST = 24 * 3600 * RATE  # samples: a day at 8 kHz, 2.8 GB
+_LONGEST = 24 * 3600 * 8000  # samples: a day at 8 kHz, 2.8 GB
 _HIGHEST_DBM0 = 20.0
 _WIDEST_TWIST_DB = 100.0
 _PIECE = 1 << 18  # samples of tone made at once: what lies between stays in the cache

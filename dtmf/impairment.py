@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from dtmf.errors import DtmfError
 from dtmf.g711 import LAWS, Law, there_and_back
-from dtmf.goertzel import FULL_SCALE_DBM0, amplitude
+from dtmf.goertzel import amplitude
 from dtmf.resample import checked_rate
 
 __all__ = ["impair", "mean_dbm0", "sounding_dbm0"]
@@ -296,4 +296,4 @@ def _mean_square(sound: Floats) -> float:
 
 def _dbm0(power: float) -> float:
     """The level of the sine that has this mean square."""
-    return 10 * math.log10(2 * power) + FULL_SCALE_DBM0 if power else -math.inf
+    return 10 * math.log10(2 * power / amplitude(0.0) ** 2) if power else -math.inf
