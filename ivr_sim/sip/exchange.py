@@ -176,7 +176,7 @@ class Exchange:
                 raise BadMessage(403, WRONG_DOMAIN)
         now = self._clock.seconds()
         outcome = self._registrar.register(request, source, now)
-        server.reply(outcome.status, headers=outcome.headers)
+        # The watcher comes first: a telephone that has its answer may dial before we do anything else.
         if outcome.cause == "ok":
             self._watch.admitted(request, source)
         for binding in outcome.added:
@@ -197,6 +197,7 @@ class Exchange:
             self._watch.challenged(request, source)
         elif outcome.cause != "ok":
             self._watch.refused(request, outcome.user, source, outcome.status, outcome.cause)
+        server.reply(outcome.status, headers=outcome.headers)
 
     def _admit(self, server: ServerTransaction, request: Request, source: Address) -> bool:
         """Whether whoever begins something has shown credentials; asks for them otherwise (section 22.3)."""
@@ -207,12 +208,12 @@ class Exchange:
             return True
         if verdict.cause in ("missing", "stale"):
             asked = self._gate.challenge(now, stale=verdict.cause == "stale")
-            server.reply(407, headers=[("Proxy-Authenticate", asked)])
             self._watch.challenged(request, source)
+            server.reply(407, headers=[("Proxy-Authenticate", asked)])
         else:
             status = 400 if verdict.cause == "malformed" else 403
-            server.reply(status)
             self._watch.refused(request, verdict.user, source, status, verdict.cause)
+            server.reply(status)
         return False
 
     def _begin(self, server: ServerTransaction, request: Request, uri: Uri, source: Address) -> None:

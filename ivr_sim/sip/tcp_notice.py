@@ -84,9 +84,19 @@ class TcpNotice(ServerFactory):
                 log.info("no notice for SIP over TCP", port=number, error=str(error.socketError))
 
     def pause(self) -> Deferred[Any]:
-        """Close the ports, until ``listen`` opens them again; fires when they are closed."""
+        """Close the ports, until ``listen`` opens them again: from now on nobody can connect.
+
+        It fires when Twisted has done with them.
+        """
         ports, self._ports = self._ports, []
-        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        done = [maybeDeferred(port.stopListening) for port in ports]
+        for port in ports:
+            # Twisted closes the socket in the reactor's next turn. Until then the system would take
+            # connections for it, only to reset them: a telephone whose call went that way has lost it.
+            listening = getattr(port, "socket", None)  # those of the reactors in memory have none
+            if listening is not None:
+                listening.close()
+        return DeferredList(done)
 
     def close(self) -> Deferred[Any]:
         """Close the ports and all connections; fires when the ports are closed."""

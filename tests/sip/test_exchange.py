@@ -293,6 +293,30 @@ def test_phones_that_turn_to_tcp_are_known_by_their_branches(reactor, exchange, 
     assert (events[-1].user_agent, events[-1].turns_to_tcp) == ("x/1", pjsip)
 
 
+def test_the_watcher_is_told_before_the_phone_is_answered(reactor):
+    """By its answer a phone may dial at once, and what the watcher does for its call has to be done."""
+    sent: list[int] = []
+    told: list[tuple[str, int]] = []
+    made = Exchange(
+        reactor,
+        port=5060,
+        accounts=ACCOUNTS,
+        lines=LINES,
+        require_auth_for_invite=True,
+        on_event=lambda event: told.append((type(event).__name__, len(sent))),
+        trace=lambda direction, data, peer: sent.append(1) if direction == "sent" else None,
+    )
+    made.start()
+    alice = Phone(reactor, "alice", 5070)
+    alice.register()
+    assert told[:4] == [("HostHeard", 0), ("Challenged", 0), ("Admitted", 1), ("Registered", 1)]
+    del sent[:], told[:]
+    alice.send(alice.request("INVITE", "sip:bob@ivr.test"))
+    reactor.run(0.1)
+    assert told == [("Challenged", 0)]
+    made.stop()
+
+
 def test_lines_need_accounts(reactor):
     with pytest.raises(ConfigurationError, match="ghost"):
         Exchange(reactor, accounts=ACCOUNTS, lines=["ghost"])

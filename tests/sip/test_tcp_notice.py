@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,3 +165,28 @@ def test_closing_cuts_and_pausing_lets_answers_be_read(bench) -> None:
     bench.notice.close()
     assert not answered.connected
     assert bench.clock.getDelayedCalls() == []
+
+
+def test_who_comes_after_a_pause_finds_the_port_closed(on_reactor) -> None:
+    """In the same turn of the reactor: telephones are quicker than the next one."""
+
+    async def come() -> list[int]:
+        from twisted.internet import reactor
+
+        notice = TcpNotice(reactor, lambda knock: None)
+        notice.listen("127.0.0.1", 0)
+        [port] = notice._ports
+        found, address = [], ("127.0.0.1", port.getHost().port)
+        with socket.socket() as early, socket.socket() as late:
+            late.bind(("127.0.0.1", 0))  # or its own port might be the one that it connects to
+            found.append(early.connect_ex(address))
+            closed = notice.pause()
+            found.append(late.connect_ex(address))
+        await closed
+        notice.listen(*address)
+        with socket.socket() as again:
+            found.append(again.connect_ex(address) if notice.listening else 0)
+        await notice.close()
+        return found
+
+    assert on_reactor(come) == [0, errno.ECONNREFUSED, 0]
