@@ -3,7 +3,7 @@
 # make lint      ruff, mypy, import-linter
 # make interop   telephones that this project did not write (skips what is not installed); writes docs/interop.md
 # make bench     benchmarks, as ratios against a peer
-# make soak      ten thousand random calls on the virtual clock
+# make soak      ten thousand random calls on the virtual clock, a day of speech and music, the standards' tables
 # make flake     the tests with real calls, 20 times
 # make docs      docs/dialogue.md, played anew from the code
 PYTHON ?= python3
@@ -48,6 +48,8 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.dialogue.random_calls --calls 10000
+	if sh benchmarks/corpora.sh; then $(BIN)/python benchmarks/talkoff.py; fi
+	if $(BIN)/dtmf grid --help >/dev/null 2>&1; then $(BIN)/dtmf grid --seeds 5; fi
 
 flake: $(STAMP)
 	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip --ignore tests/interop || exit 1; done

@@ -1,6 +1,6 @@
 """False digits in hours of speech and music: python benchmarks/talkoff.py [--half judge|tune|both]
 
-What is not on disk yet is made first (some two gigabytes of Debian packages are read, none is installed).
+What is not on disk yet is made first: some 1.7 GB of Debian packages are read, none is installed.
 Each set is heard by this receiver and, where its library is installed, by spandsp, as recorded and once
 more with every piece brought to -15 dBm0, the mean level that NTT's limit speaks of (ITU-T Q.24). Limits
 may be tuned on the half `tune` only; the half `judge` is what the bar is for:
@@ -147,7 +147,7 @@ def _row(name: str, hours: float, ours: list[Hit], theirs: list[Hit] | None) -> 
 
 def default_cache() -> Path:
     """The user's folder for what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dtmf-talkoff"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-sim" / "talk-off"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -36,9 +36,6 @@ SETS: dict[str, tuple[Source, ...]] = {
         Source("fillets-ng-data-nl"),
         Source("fillets-ng-data", r"/sound/"),
         Source("hedgewars-data", r"/voices/"),
-        Source("unknown-horizons", r"/voice/"),
-        Source("marsshooter-data", r"/announcer/"),
-        Source("supertux-data", r"/speech/"),
         Source("pocketsphinx-testdata"),
     ),
     "words": (

@@ -25,6 +25,7 @@ def prepare(store: Store, name: str, say: Callable[[str], None] = print) -> None
     made_from = "".join(f"{source.package} {source.pattern}\n" for source in sources) or MADE_FROM
     if store.is_ready(name, made_from):
         return
+    say(f"{name}: being made")
     if not sources:
         pieces = list(read_out(VOICES))
     else:
