@@ -2,10 +2,11 @@
 
     python benchmarks/dtmf_decode.py [--only call] [--seconds N] [--rounds N] [--speech DIR] [--profile]
 
-Three tapes of an hour, made anew from a seed (dtmf.bench says what is on them), with the prompts that ship
-with the IVR as speech, or what --speech holds. One core, no threads; all receivers in turn in each round,
-so that what disturbs the machine disturbs them alike; processor time. The digits that each hears are
-counted, since a ratio to a receiver that hears nothing means nothing. Slow peers get the start of a tape.
+Three tapes of an hour, made anew from a seed (dtmf.bench says what is on them). Their speech is, by default,
+recorded voices from the tuning half of the talk-off material where that was fetched, else synthetic; or what
+--speech holds. One core, no threads; all receivers in turn in each round, so that what disturbs the machine
+disturbs them alike; processor time. The digits that each hears are counted, since a ratio to a receiver that
+hears nothing means nothing. Peers in processes of their own are slower and get the start of a tape.
 """
 
 from __future__ import annotations
@@ -19,20 +20,24 @@ import cProfile
 import io
 import pstats
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from material import HALVES, Store
+from peers import multimon, pypi
 
 import dtmf
-from dtmf.bench import Cost, Tape, TapeName, compare, heard_of, read_voice, tape
+from dtmf.bench import Cost, Tape, TapeName, compare, heard_of, read_voice, synthetic_voice, tape
 from dtmf.spandsp import Spandsp
 
-PROMPTS = Path(__file__).parents[1] / "ivr_sim" / "prompts" / "data"
+MATERIAL = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-sim" / "talk-off"
+RECORDED = ("prompts", "dialogue")
 TAPES: tuple[TapeName, ...] = ("call", "dense", "speech")
-BARS = {"call": 4.5, "dense": 2.0}  # times libspandsp2, in the same run
+MULTIMON_S, PYPI_S = 900, 100  # of a tape
 
 
 def ours(samples: np.ndarray) -> str:
@@ -47,14 +52,69 @@ def spandsp_dial_tone(samples: np.ndarray) -> str:
     return Spandsp(dial_tone=True).feed(samples)
 
 
+def voice_of(speech: Path | None) -> tuple[list[np.ndarray], str]:
+    """Sentences to speak on the tapes, and whose they are."""
+    material = Store(speech or MATERIAL)
+    if (material.folder / f"{RECORDED[0]}.ready").exists():
+        sentences: list[np.ndarray] = []
+        for name in RECORDED:
+            half = material.read(HALVES[0], name)
+            for first, length in zip(half.firsts, half.lengths, strict=True):
+                sentence = half.sound[first : first + length]
+                if length > 2000 and np.any(sentence):
+                    sentences.append(np.float32(sentence) / np.float32(32768))
+        return sentences, f"recorded voices of {material.folder}: {', '.join(RECORDED)}"
+    if speech:
+        return read_voice(speech), f"voices of {speech}"
+    return synthetic_voice(), "a synthetic voice"
+
+
 def row(name: str, recording: Tape, cost: Cost, base: Cost | None) -> str:
     found, more = heard_of(recording.digits, cost.digits)
     seconds = recording.seconds
-    ratio = f"{base.best / cost.best:6.2f} {base.median / cost.median:6.2f}" if base else " " * 13
+    ratio = f"{base.best / cost.best:8.3g}{base.median / cost.median:8.3g}" if base else " " * 16
     return (
         f"{recording.name:8}{name:26}{seconds / cost.best:10,.0f}{seconds / cost.median:10,.0f}  {ratio}"
         f"  {found}/{len(recording.digits)} digits, {more} false"
     )
+
+
+def library() -> str:
+    """Which libspandsp is measured, as far as the name of the file that was loaded tells."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text("utf-8").splitlines() if maps.exists() else []
+    return next(
+        (line.rsplit("/", 1)[-1] for line in lines if "libspandsp" in line), "libspandsp of unknown version"
+    )
+
+
+class External:
+    """Peers in processes of their own, which hear the start of a tape: they are slow, not numerous."""
+
+    def __init__(self) -> None:
+        self.multimon = multimon.installed()
+        print(multimon.version() if self.multimon else "multimon-ng is not there (apt install multimon-ng)")
+        self.python, why = pypi.prepare()
+        print(why or "PyPI: " + ", ".join(f"{name} {version}" for name, version in pypi.PACKAGES.items()))
+
+    def measure(self, recording: Tape, base: Cost | None) -> None:
+        if self.multimon:
+            part = recording.until(MULTIMON_S)
+            print(
+                row("multimon-ng", part, multimon.measure(part.samples, rounds=3), per(base, recording, part))
+            )
+        if self.python:
+            part = recording.until(PYPI_S)
+            with tempfile.TemporaryDirectory() as folder:
+                for package in pypi.PACKAGES:
+                    cost = pypi.measure(self.python, package, part.samples, Path(folder))
+                    print(row(f"PyPI {package}", part, cost, per(base, recording, part)), flush=True)
+
+
+def per(base: Cost | None, whole: Tape, part: Tape) -> Cost | None:
+    """What the same would have cost on a part of a tape."""
+    share = part.seconds / whole.seconds
+    return base and Cost(tuple(s * share for s in base.seconds), base.digits)
 
 
 def profile(recording: Tape) -> str:
@@ -74,7 +134,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=3600, help="length of each tape")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--speech", type=Path, default=PROMPTS, help="folder of sound files to speak")
+    parser.add_argument("--speech", type=Path, help="folder of sound files, or talk-off material, to speak")
     parser.add_argument("--only", choices=TAPES, action="append")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profile", action="store_true", help="where dtmf's time goes; no comparison")
@@ -83,7 +143,7 @@ def main() -> None:
 
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    voice = read_voice(options.speech)
+    voice, whose = voice_of(options.speech)
     receivers: dict[str, Callable[[np.ndarray], str]] = {"dtmf": ours}
     if options.peers != "none":
         try:
@@ -92,11 +152,15 @@ def main() -> None:
             print(error)
         else:
             receivers |= {"libspandsp2": spandsp, "libspandsp2, dial tone": spandsp_dial_tone}
+    release = library() if "libspandsp2" in receivers else "no libspandsp2"
     print(
         f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, one used; Python "
-        f"{sys.version.split()[0]}, numpy {np.__version__}"
+        f"{sys.version.split()[0]}, numpy {np.__version__}; {release}"
     )
-    print(f"{'tape':8}{'receiver':26}{'best':>10}{'median':>10}   ratio to libspandsp2 (best, median)")
+    print(f"speech: {whose}")
+    external = External() if options.peers == "all" else None
+    print(f"{'tape':8}{'receiver':26}{'best':>10}{'median':>10}  times libspandsp2   digits")
+    print(f"{'':34}{'audio s / CPU s':>20}  {'best':>8}{'median':>8}")
     for name in options.only or TAPES:
         recording = tape(name, voice, seconds=options.seconds, seed=options.seed)
         if options.profile:
@@ -109,6 +173,8 @@ def main() -> None:
         )
         for peer, cost in costs.items():
             print(row(peer, recording, cost, costs.get("libspandsp2")), flush=True)
+        if external:
+            external.measure(recording, costs.get("libspandsp2"))
 
 
 if __name__ == "__main__":

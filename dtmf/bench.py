@@ -4,7 +4,7 @@ A tape is an hour, or as much as is asked for, of what the far end of an IVR's l
 through mu-law: quiet noise all along (-65 to -45 dBm0), speech with its pauses over it, and keys. Levels of
 speech are drawn from -28 to -14 dBm0, its speed from 0.9 to 1.1, so that sentences that come again are not
 the same sound. Keys come ten in a row, 60 to 140 ms long, 60 to 300 ms apart, at -20 to -8 dBm0 and -6 to
-+2 dB of twist; nobody speaks meanwhile.
++2 dB of twist, up to 1 % off their frequencies; nobody speaks meanwhile.
 
     call     such a row every 100 s
     dense    every 9 s: a caller who keys a card number, again and again
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
+from dtmf.g711 import decoded, encoded
 from dtmf.generator import generate
 from dtmf.goertzel import RATE, amplitude
 from dtmf.resample import to_8k
@@ -39,7 +40,7 @@ TapeName = Literal["call", "dense", "speech"]
 _PERIOD_S: dict[TapeName, float | None] = {"call": 100.0, "dense": 9.0, "speech": None}
 _IN_A_ROW = 10
 _KEYS = "0123456789*#"
-_TAPER = RATE // 200
+_TAPER = RATE // 50  # samples in which a vowel rises and falls
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +54,14 @@ class Tape:
     @property
     def seconds(self) -> float:
         return len(self.samples) / RATE
+
+    def until(self, seconds: float) -> Tape:
+        """The start of it, so long at most, and no row of keys cut in two."""
+        period = _PERIOD_S[self.name]
+        if period is None:
+            return Tape(self.name, self.samples[: round(seconds * RATE)], "")
+        rows = int(min(seconds, self.seconds) // period)
+        return Tape(self.name, self.samples[: rows * round(period * RATE)], self.digits[: rows * _IN_A_ROW])
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def tape(name: TapeName, voice: Sequence[Floats], *, seconds: float = 3600, seed
         loudness = np.float32(amplitude(rng.uniform(-65, -45)) / np.sqrt(2))
         part += loudness * rng.standard_normal(len(part), np.float32)
     linear = np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)
-    return Tape(name, mu_law(linear), "".join(digits))
+    return Tape(name, _through_mu_law(linear), "".join(digits))
 
 
 def live_ticks(
@@ -167,7 +176,7 @@ def live_ticks(
             quiet[:] = 20 * rng.standard_normal(len(quiet), np.float32)
             sound[line, start : start + tone] += tones[key]
         digits.append("".join(keyed))
-    return np.ascontiguousarray(mu_law(sound).reshape(lines, ticks, 160).swapaxes(0, 1)), digits
+    return np.ascontiguousarray(_through_mu_law(sound).reshape(lines, ticks, 160).swapaxes(0, 1)), digits
 
 
 def read_voice(folder: Path) -> list[Floats]:
@@ -191,51 +200,37 @@ def read_voice(folder: Path) -> list[Floats]:
 def synthetic_voice(*, seconds: float = 120, seed: int = 1) -> list[Floats]:
     """Sentences that no one ever said, from nothing but arithmetic: vowels with hisses between them.
 
-    A vowel is the harmonics of a gliding pitch (90 to 250 Hz) under three formants that glide too, 60 to
-    250 ms of it; one syllable in three begins with a hiss. It sounds like a foreign language in a bad
-    dream, and keeps a receiver as busy as speech does.
+    A vowel is the harmonics of a pitch that glides and trembles (80 to 200 Hz) under three formants that
+    glide too, and breath, 60 to 250 ms of it; one syllable in three begins with a hiss. Nobody would take it
+    for a language, but it keeps a receiver about as busy as speech does.
     """
     rng = np.random.default_rng(seed)
     sentences, length = [], 0
     while length < seconds * RATE:
-        sentence = np.concatenate([_syllable(rng, rng.uniform(90, 250)) for _ in range(rng.integers(5, 20))])
-        sentences.append(sentence)
-        length += len(sentence)
+        pitch = rng.uniform(90, 170)
+        syllables = [_syllable(rng, pitch * rng.uniform(0.9, 1.15)) for _ in range(rng.integers(5, 20))]
+        sentences.append(np.concatenate(syllables))
+        length += len(sentences[-1])
     return sentences
 
 
-def mu_law(samples: Int16) -> Int16:
-    """There and back through mu-law (ITU-T G.711, table 2)."""
-    return _MU_LAW[samples.view(np.uint16)]
-
-
-def _mu_law_table() -> Int16:
-    linear = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int64)
-    size = np.minimum(np.abs(linear) // 4, 8158) + 33
-    step = 2 ** (np.floor(np.log2(size)).astype(np.int64) - 4)
-    table: Int16 = (np.sign(linear) * 4 * (size // step * step + step // 2 - 33)).astype(np.int16)
-    return table
-
-
-_MU_LAW = _mu_law_table()
+def _through_mu_law(samples: Int16) -> Int16:
+    through = decoded("mulaw")[encoded("mulaw")]
+    return through[samples.view(np.uint16)]
 
 
 def _row_of_keys(rng: np.random.Generator) -> tuple[Floats, str]:
     """Ten keys, pressed one after the other."""
-    parts, keyed = [], []
-    for _ in range(_IN_A_ROW):
-        key = _KEYS[int(rng.integers(len(_KEYS)))]
-        keyed.append(key)
-        parts.append(
-            generate(
-                key,
-                tone_ms=rng.uniform(60, 140),
-                tail_ms=rng.uniform(60, 300),
-                level_dbm0=rng.uniform(-20, -8),
-                twist_db=rng.uniform(-6, 2),
-            )
-        )
-    return np.concatenate(parts), "".join(keyed)
+    keyed = "".join(_KEYS[i] for i in rng.integers(len(_KEYS), size=_IN_A_ROW))
+    sound = generate(
+        keyed,
+        tone_ms=rng.uniform(60, 140, _IN_A_ROW),
+        gap_ms=rng.uniform(60, 300, _IN_A_ROW),
+        level_dbm0=rng.uniform(-20, -8, _IN_A_ROW),
+        twist_db=rng.uniform(-6, 2, _IN_A_ROW),
+        offset=rng.uniform(-0.01, 0.01),
+    )
+    return sound, keyed
 
 
 def _speak(sound: Floats, voice: Sequence[Floats], rng: np.random.Generator) -> None:
@@ -253,22 +248,22 @@ def _speak(sound: Floats, voice: Sequence[Floats], rng: np.random.Generator) -> 
 
 def _syllable(rng: np.random.Generator, pitch: float) -> Floats:
     n = int(rng.uniform(0.06, 0.25) * RATE)
-    glide = np.linspace(0, 1, n)
-    hz = pitch * (1 + rng.uniform(-0.15, 0.15) * glide)
+    way = np.linspace(0, 1, n)
+    trembling = 0.01 * np.interp(way, np.linspace(0, 1, 12), rng.standard_normal(12))
+    hz = pitch * (1 + rng.uniform(-0.2, 0.2) * way + trembling)
     harmonics = np.arange(1, int(3600 / hz.max()) + 1)[:, None]
-    formants = [
-        np.interp(glide, (0, 1), rng.uniform(low, high, 2))
-        for low, high in ((250, 850), (800, 2300), (2200, 3000))
-    ]
-    envelope = sum(
-        weight / (1 + ((harmonics * hz - formant) / width) ** 2)
-        for weight, formant, width in zip((1, 0.5, 0.2), formants, (120, 200, 300), strict=True)
-    )
-    phase = 2 * np.pi * np.cumsum(hz) / RATE
-    vowel = (envelope * np.sin(harmonics * phase)).sum(axis=0)
-    edge = np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]) / (4 * _TAPER), 1)
-    parts = [vowel * edge]
+    envelope = np.zeros((len(harmonics), n))
+    for weight, width, lowest, highest in (
+        (1.0, 150, 250, 750),
+        (0.3, 200, 850, 2300),
+        (0.15, 300, 2200, 3000),
+    ):
+        formant = np.interp(way, (0, 1), rng.uniform(lowest, highest, 2))
+        envelope += weight / (1 + ((harmonics * hz - formant) / width) ** 2)
+    vowel = (envelope * np.sin(harmonics * 2 * np.pi * np.cumsum(hz) / RATE)).sum(axis=0)
+    vowel += 0.1 * np.sqrt(np.mean(vowel**2)) * rng.standard_normal(n)
+    ends = np.minimum(np.arange(n), np.arange(n)[::-1])
+    parts = [vowel * np.minimum(ends / _TAPER, 1)]
     if rng.random() < 1 / 3:
-        hiss = rng.standard_normal(int(rng.uniform(0.03, 0.1) * RATE))
-        parts.insert(0, 0.2 * np.diff(hiss, prepend=0))
+        parts.insert(0, 0.2 * np.diff(rng.standard_normal(int(rng.uniform(0.03, 0.1) * RATE)), prepend=0))
     return np.concatenate(parts).astype(np.float32)
