@@ -31,13 +31,13 @@ def beyond() -> list[Category]:
         _row("hum_loud", "hum 6 to 22 dB above the digit", partial(in_hum, above=_LOUD)),
         _row("packet_loss", "packets of 20 ms lost, one or two of a digit", _lossy),
         _row("echo_long", "echo after 120 to 250 ms, 20 to 24 dB down", _echoed_late),
-        _row("clipped", "cut off 6 and 12 dB below their peaks", _clipped),
+        _row("clipped", "cut off 4 and 8 dB below their peaks", _clipped),
         _row("unsteady", "levels that drift by 6 dB within a digit", _drifting),
         _row("speech_overlay", "speech 15 dB below the digits", partial(_over_speech, below=15.0)),
         _row(
             "speech_overlay_loud",
-            "speech 5 to 8 dB below the digits",
-            partial(_over_speech, below=6.5),
+            "speech 8 to 11 dB below the digits",
+            partial(_over_speech, below=9.5),
             found=0.99,
         ),
         _row("freq_between", "1.9 to 2.9 % off", _half_off, kind="info"),
@@ -133,7 +133,7 @@ def _echoed_late(rng: Random) -> Iterator[Tape]:
 
 
 def _clipped(rng: Random) -> Iterator[Tape]:
-    for below in (6.0, 12.0):
+    for below in (4.0, 8.0):
         tape, level = _level_tape(rng, doubled(rng), -8)
         # Two equal sines reach 3 dB above the one sine of their power.
         yield tape.through(rng, clip=level + 3 - below)

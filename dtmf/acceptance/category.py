@@ -63,9 +63,12 @@ class Category:
 
 
 def ordinary(rng: Random, count: int) -> tuple[Doubles, Doubles]:
-    """Levels of the low and the high tones of so many digits, of which every standard wants each heard."""
+    """Levels of the low and the high tones of so many digits, of which every standard wants each heard.
+
+    One telephone's: they differ by less than an echo does from what it is the echo of.
+    """
     twist = rng.uniform(*TWISTS, count)
-    middle = rng.uniform(LEVELS[0] + 2, LEVELS[1] - 2, count)
+    middle = rng.uniform(LEVELS[0] + 6, LEVELS[1] - 6) + rng.uniform(-4, 4, count)
     return middle - twist / 2, middle + twist / 2
 
 

@@ -167,8 +167,9 @@ def _twisted(rng: Random, standard: Standard) -> Iterator[Tape]:
 
 
 def _steps(rng: Random) -> Iterator[Tape]:
-    step = np.tile([-3.0, -23.0], 16)
-    yield record(rng, shuffled(rng, 2), tone_ms=50, gap_ms=50, low_dbm0=step, high_dbm0=step)
+    for first, second in ((-3.0, -23.0), (-23.0, -3.0)):
+        step = np.tile([first, second], 8)
+        yield record(rng, shuffled(rng), tone_ms=50, gap_ms=50, low_dbm0=step, high_dbm0=step)
     step = np.tile([-8.0, -18.0], 16)
     yield record(rng, doubled(rng), tone_ms=50, gap_ms=50, low_dbm0=step, high_dbm0=step)
 
@@ -278,7 +279,7 @@ def _too_short(rng: Random, ms: float) -> Iterator[Tape]:
 def _pauses(rng: Random, ms: float) -> Iterator[Tape]:
     for more in (0.0, 0.0, 1.0, 3.0):
         digits = doubled(rng)
-        low, high = (np.repeat(level, 2) for level in ordinary(rng, 16))
+        low, high = ordinary(rng, 32)
         gap = lasting(rng, 40, 80, 32)
         gap[::2] = ms + more
         tone = lasting(rng, 40, 90, 32)

@@ -17,6 +17,9 @@ from dtmf.acceptance.tape import Tape, doubled, lasting, noise, record, shuffled
 __all__ = ["in_hum", "lines", "under_dial_tone"]
 
 
+HUMS_HZ = ((50.0, 2), (60.0, 2), (100.0, 0), (120.0, 0), (180.0, 0))  # Hz; and so many harmonics
+
+
 def lines() -> list[Category]:
     """Noise, dial tone, hum, echo, codings, formats."""
     custom = "makers' custom"
@@ -38,7 +41,7 @@ def lines() -> list[Category]:
         Category(
             name="hum",
             kind="must",
-            limits="50, 60, 120, 180 Hz and their harmonics at the digit's level and below",
+            limits="50 and 60 Hz with harmonics, 100, 120, 180 Hz, at the digit's level and below",
             source=f"LSSGR; {custom}",
             make=partial(in_hum, above=(0.0, -10.0)),
         ),
@@ -121,12 +124,12 @@ def under_dial_tone(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
 
 
 def in_hum(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
-    """Digits in hum that is so many dB above a tone of theirs."""
-    for hz, more in itertools.product((50.0, 60.0, 120.0, 180.0), above):
+    """Digits in hum that is so many dB above a tone of theirs; of 50 and 60 Hz with harmonics."""
+    for (hz, harmonics), more in itertools.product(HUMS_HZ, above):
         level = min(rng.uniform(-20, -8), -4 - more)
         tone, gap = lasting(rng, 45, 90, 16), lasting(rng, 45, 90, 16)
         tape = record(rng, shuffled(rng), tone_ms=tone, gap_ms=gap, low_dbm0=level, high_dbm0=level)
-        yield tape.through(rng, hum=(hz, level + more, 2))
+        yield tape.through(rng, hum=(hz, level + more, harmonics))
 
 
 def _echoed(rng: Random) -> Iterator[Tape]:
