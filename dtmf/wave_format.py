@@ -28,6 +28,7 @@ _FORMATS: dict[Coding, tuple[int, int]] = {
     "alaw": (_ALAW, 8),
 }
 CODINGS = tuple(_FORMATS)
+_PIECE = 1 << 18  # samples coded at once: what lies between takes little memory
 
 
 def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> bytes:
@@ -40,8 +41,6 @@ def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> by
     array = np.asarray(samples)
     if array.ndim != 1 or array.dtype.kind != "f":
         raise DtmfError(f"samples of type {array.dtype} and shape {array.shape}; give floats, shape (n,)")
-    if not np.isfinite(array).all():
-        raise DtmfError("samples that are not finite")
     try:
         rate = operator.index(rate)
         tag, bits = _FORMATS[coding]
@@ -54,7 +53,10 @@ def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> by
         raise DtmfError(f"a sampling rate of {rate} Hz; a WAV cannot have that")
     if len(array) * size > (1 << 32) - 100:
         raise DtmfError(f"{len(array)} samples of {size} bytes; a WAV holds 4 GB")
-    data = _coded(array, coding, bits)
+    if not np.isfinite(array).all():
+        raise DtmfError("samples that are not finite")
+    pieces = (array[first : first + _PIECE] for first in range(0, len(array), _PIECE))
+    data = b"".join(_coded(piece, coding, bits) for piece in pieces)
     form = struct.pack("<HHIIHH", tag, 1, rate, rate * size, size, bits)
     extra = b"" if tag == _PCM else _chunk(b"fact", struct.pack("<I", len(array)))
     if tag != _PCM:
