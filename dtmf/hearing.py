@@ -16,8 +16,9 @@ from dtmf.recording import Recording
 from dtmf.refusal import Refused
 from dtmf.resample import Resampler
 from dtmf.riff import Samples
+from dtmf.standards import DEFAULT, Profile
 
-__all__ = ["Heard", "decode_file"]
+__all__ = ["Heard", "decode_file", "together"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def decode_file(
     source: str | os.PathLike[str] | BinaryIO,
     *,
     keys: str = KEYS_16,
+    profile: Profile = DEFAULT,
     channel: int | None = None,
     refusals: bool = False,
 ) -> list[Heard]:
@@ -56,7 +58,8 @@ def decode_file(
         if channel is not None and not 1 <= channel <= recording.channels:
             raise DtmfError(f"has no channel {channel}; it has {recording.channels}")
         chosen = range(recording.channels) if channel is None else range(channel - 1, channel)
-        receiver = Receiver(len(chosen), keys=keys, refusals=refusals)
+        limits = {} if profile is DEFAULT else {"profile": profile}
+        receiver = Receiver(len(chosen), keys=keys, refusals=refusals, **limits)
         resamplers = [Resampler(recording.rate) for _ in chosen]
         events: list[KeyDown | KeyUp] = []
         frames = 0
@@ -79,6 +82,19 @@ def decode_file(
         )
         for line, number in enumerate(chosen)
     ]
+
+
+def together(heard: list[Heard]) -> list[Tone]:
+    """The keys of all channels in the order of time; the same key on two of them at once is one."""
+    if len(heard) == 1:
+        return heard[0].tones
+    tones: list[Tone] = []
+    until: dict[str, float] = {}  # by key: how long it sounds
+    for tone in sorted((tone for one in heard for tone in one.tones), key=lambda tone: tone.start_s):
+        if tone.start_s >= until.get(tone.digit, 0.0):
+            tones.append(tone)
+        until[tone.digit] = max(tone.end_s, until.get(tone.digit, 0.0))
+    return tones
 
 
 def _lines(channels: list[Samples]) -> Samples:

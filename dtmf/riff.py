@@ -134,7 +134,7 @@ def _layout(form: bytes, big: bool, length: int | None, length_at: int) -> WavLa
         width = -(-bits // 8)
         if frame % channels == 0 and 8 * (frame // channels) >= bits:
             width = frame // channels  # 20 bits may lie in 4 bytes, at their upper end
-        widths = {"integer": (1, 2, 3, 4), "float": (4, 8)}.get(coding, (1,))
+        widths = {"integer": range(1, 9), "float": (4, 8)}.get(coding, (1,))
         if width not in widths:
             raise DtmfError(f"is a damaged WAV: samples of {bits} bits, {coding}, in {width} bytes")
     return WavLayout(rate, channels, coding, tag, width, big, length, length_at)
@@ -153,10 +153,12 @@ def _decoded(layout: WavLayout, data: npt.NDArray[np.uint8]) -> Samples:
     if layout.width == 4:
         whole = data.view(f"{order}i4")
     else:
-        parts = np.zeros((len(data) // 3, 4), np.uint8)
-        three = data.reshape(-1, 3)
-        parts[:, 1:] = three[:, ::-1] if layout.big_endian else three
-        whole = parts.view("<i4").ravel()
+        parts = data.reshape(-1, layout.width)
+        if layout.big_endian:
+            parts = parts[:, ::-1]
+        upper = np.zeros((len(parts), 4), np.uint8)
+        upper[:, max(0, 4 - layout.width) :] = parts[:, -4:]
+        whole = upper.view("<i4").ravel()
     scaled: npt.NDArray[np.float32] = np.multiply(
         whole, np.float32(2**-31), dtype=np.float32, casting="unsafe"
     )

@@ -9,14 +9,16 @@ import sys
 
 import click
 
+from dtmf.errors import DtmfError
+
 __all__ = ["main"]
 
 # numpy is not loaded yet. Its threads win nothing on products as narrow as ours, and burn four times the CPU.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # In the order of the help. Each is a module of this package that holds its click command as ``command``.
-_COMMANDS = ("decode", "encode", "check")
-_INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell names the ends by SIGINT and SIGPIPE
+_COMMANDS = ("decode", "encode", "check", "grid")
+_NOT_DONE, _INTERRUPTED, _PIPE_CLOSED = 2, 130, 141  # the latter as a shell names ends by a signal
 
 
 class _Group(click.Group):
@@ -40,6 +42,13 @@ class _Group(click.Group):
             # Whoever read our output has seen enough; what is left of it must not complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(_PIPE_CLOSED)
+        except DtmfError as error:
+            click.echo(f"dtmf: {error}", err=True)
+            ctx.exit(_NOT_DONE)
+        except OSError as error:
+            where = error.filename or "the output"  # a full disk behind it, most likely
+            click.echo(f"dtmf: {where}: {error.strerror or error}", err=True)
+            ctx.exit(_NOT_DONE)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

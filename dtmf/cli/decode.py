@@ -3,77 +3,153 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
-from dtmf.decoder import decode
 from dtmf.errors import DtmfError
-from dtmf.keypress import Tone
-from dtmf.masking import HIDDEN, masked
-from dtmf.wav import read_wav
+from dtmf.folder import sound_files
+from dtmf.hearing import decode_file
+from dtmf.keypad import KEYS_12, KEYS_16, key_index
+from dtmf.masking import HIDDEN
+from dtmf.standards import PROFILES, profile_named
+from dtmf.transcript import as_json, as_labels, as_text, difference
 
 __all__ = ["command"]
 
+_STDIN = "-"
+
+
+def _digits(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            for digit in value:
+                key_index(digit)
+        except DtmfError as error:
+            raise click.BadParameter(str(error)) from error
+        value = value.upper()
+    return value
+
 
 @click.command("decode")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line: one per file and channel.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option(
+    "--json", "json_lines", is_flag=True, help="One JSON object per line: one per file and channel."
+)
+@click.option("--labels", is_flag=True, help="An Audacity label track, in place of the digits.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the labels of each file to DIR/NAME.txt, and print the digits.",
+)
+@click.option(
+    "--expect", metavar="DIGITS", callback=_digits, help="End with exit code 1 if a file holds other digits."
+)
 @click.option("--mask", is_flag=True, help=f"Show {HIDDEN} for digits that may be a card number.")
-def command(files: tuple[Path, ...], as_json: bool, mask: bool) -> None:
+@click.option(
+    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Without or with A to D."
+)
+@click.option(
+    "--profile",
+    default="default",
+    show_default=True,
+    type=click.Choice(list(PROFILES), case_sensitive=False),
+    help="Whose limits.",
+)
+@click.option("--channel", metavar="N", type=click.IntRange(min=1), help="Only this channel; the first is 1.")
+@click.option("--refusals", is_flag=True, help="Tell also which tones were not taken for keys, and why.")
+def command(
+    files: tuple[str, ...],
+    json_lines: bool,
+    labels: bool,
+    out: Path | None,
+    expect: str | None,
+    mask: bool,
+    keys: str,
+    profile: str,
+    channel: int | None,
+    refusals: bool,
+) -> None:
     """Print the keys pressed in sound files, channel by channel.
 
-    A file that cannot be read is named on stderr, with the reason; the others are decoded all the same,
-    and the exit code is 2.
+    A folder stands for the sound files in it, - for standard input. A file that cannot be read is named on
+    stderr, with the reason; the others are decoded all the same, and the exit code is 2.
     """
-    unread = False
-    for file in files:
+    if json_lines and labels:
+        raise click.UsageError("--json and --labels are two ways to print the same; choose one.")
+    if out is not None and not labels:
+        raise click.UsageError("--out is where --labels go; give both.")
+    unread = differs = False
+
+    def complain(name: str, problem: object) -> None:
+        click.echo(f"dtmf: {name}: {problem}", err=True)
+
+    found = list(_found(files))
+    if labels and out is None and len(found) > 1:
+        raise click.UsageError("The label tracks of several files need --out DIR.")
+    written: set[Path] = set()
+    for file, problem in found:
         name = click.format_filename(file)
         try:
-            channels = list(_channels(file))
+            if problem is not None:
+                raise problem
+            heard = decode_file(
+                sys.stdin.buffer if file == _STDIN else file,
+                keys=KEYS_16 if keys == "16" else KEYS_12,
+                profile=profile_named(profile),
+                channel=channel,
+                refusals=refusals,
+            )
+            if out is not None:
+                _write_labels(out, file, as_labels(heard, mask=mask), written)
         except DtmfError as error:
             unread = True
-            click.echo(f"dtmf: {name}: {error}", err=True)
-            if as_json:
+            complain(name, error)
+            if json_lines:
                 click.echo(json.dumps({"file": name, "error": str(error)}))
             continue
-        for channel, (duration, tones) in enumerate(channels, 1):
-            digits = "".join(tone.digit for tone in tones)
-            if mask:
-                digits = masked(digits)
-            if as_json:
-                click.echo(json.dumps(_report(name, channel, duration, digits, tones)))
-            else:
-                label = f"{name} (channel {channel})" if len(channels) > 1 else name
-                click.echo(f"{label}: {digits or 'no keys'}")
-    if unread:
-        sys.exit(2)
+        if json_lines:
+            for one in heard:
+                click.echo(json.dumps(as_json(name, one, refusals=refusals, mask=mask)))
+        elif labels and out is None:
+            click.echo(as_labels(heard, mask=mask), nl=False)
+        else:
+            for line in as_text(name, heard, mask=mask):
+                click.echo(line)
+        if expect is not None and (wrong := difference(expect, heard, mask=mask)):
+            differs = True
+            complain(name, wrong)
+    sys.exit(2 if unread else int(differs))
 
 
-def _channels(file: Path) -> Iterator[tuple[float, list[Tone]]]:
-    """Duration in seconds and tones of each channel. Raises DtmfError."""
-    samples, rate = read_wav(file)
-    for column in samples.T:
-        yield len(column) / rate, decode(column, rate)
+def _found(files: tuple[str, ...]) -> Iterator[tuple[str, DtmfError | None]]:
+    """Each file, and those in each folder; what cannot be looked into, with the reason."""
+    for file in files:
+        if file == _STDIN or not os.path.isdir(file):
+            yield file, None
+            continue
+        try:
+            inside = list(sound_files(file))
+        except DtmfError as error:
+            yield file, error
+            continue
+        yield from ((name, None) for name in inside)
+        if not inside:
+            yield file, DtmfError("is a folder without sound files")
 
 
-def _report(name: str, channel: int, duration: float, digits: str, tones: list[Tone]) -> dict[str, Any]:
-    return {
-        "file": name,
-        "channel": channel,
-        "duration_s": round(duration, 6),
-        "digits": digits,
-        "events": [
-            {
-                "digit": digit,
-                "start_s": round(tone.start_s, 6),
-                "end_s": round(tone.end_s, 6),
-                "level_dbm0": tone.level_dbm0,
-                "twist_db": tone.twist_db,
-            }
-            for digit, tone in zip(digits, tones, strict=True)
-        ],
-    }
+def _write_labels(folder: Path, file: str, track: str, written: set[Path]) -> None:
+    """Write a label track; raises DtmfError, also where the name is that of a track written before."""
+    path = folder / f"{'stdin' if file == _STDIN else Path(file).stem}.txt"
+    if path in written:
+        raise DtmfError(f"its labels would be {path}, as another file's are")
+    written.add(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(track, encoding="utf-8")
+    except OSError as error:
+        raise DtmfError(f"its labels cannot be written to {path} ({error.strerror})") from error
