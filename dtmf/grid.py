@@ -23,8 +23,9 @@ Floats = npt.NDArray[np.float32]
 #: or NaN if the receiver tells none.
 Hear = Callable[[Floats, int], Iterable[Press]]
 
-# A report may lie so far from its press and still be of it: receivers differ in what they call a start.
-EARLY_S, LATE_S = 0.03, 0.08
+# A report may lie so far from its press and still be of it: receivers differ in what they call a start, and
+# pauses are longer.
+EARLY_S, LATE_S = 0.02, 0.025
 
 
 @dataclass(frozen=True, kw_only=True)
