@@ -12,14 +12,16 @@ import os
 import stat
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
 from dtmf.errors import DtmfError
 from dtmf.resample import checked_rate
 from dtmf.riff import MOST_CHANNELS, Samples, WavLayout, read_layout
-from dtmf.sndfile import Restated, SndfileReader
+
+if TYPE_CHECKING:
+    from dtmf.sndfile import SndfileReader
 
 __all__ = ["Recording"]
 
@@ -104,6 +106,8 @@ def _reader(file: io.BufferedReader, stack: contextlib.ExitStack) -> _WavReader 
         layout = read_layout(head, file)
         if layout is not None and layout.coding != "other":
             return _WavReader(file, layout)
+        from dtmf.sndfile import Restated, SndfileReader
+
         whole = cast(BinaryIO, file)
         if not file.seekable():
             if layout is not None:

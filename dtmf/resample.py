@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
+
+if TYPE_CHECKING:
+    from fractions import Fraction  # loads decimal, which those at 8 kHz need not wait for
 
 __all__ = ["HIGHEST_RATE", "LOWEST_RATE", "Resampler", "checked_rate", "to_8k"]
 
@@ -53,7 +56,7 @@ class Resampler:
     """
 
     def __init__(self, rate: int) -> None:
-        self._ratio = Fraction(_RATE, checked_rate(rate))
+        self._rate = checked_rate(rate)
         self._stages = [_Stage(kernel) for kernel in _kernels(rate)]
         self._taken = 0
 
@@ -70,8 +73,10 @@ class Resampler:
         """The sound ended: the rest of it. In all, n samples become n * 8000 / rate, rounded up."""
         rest = np.zeros(0, np.float32)
         for stage in self._stages:
-            ratio = self._ratio if stage is self._stages[-1] else stage.kernel.ratio
-            rest = np.concatenate([stage.feed(rest), stage.flush(math.ceil(self._taken * ratio))])
+            count = math.ceil(self._taken * stage.kernel.ratio)
+            if stage is self._stages[-1]:
+                count = -(-self._taken * _RATE // self._rate)
+            rest = np.concatenate([stage.feed(rest), stage.flush(count)])
         self._taken = 0
         return rest
 
@@ -123,6 +128,8 @@ def _kernels(rate: int) -> tuple[_Kernel, ...]:
     """The filters from a rate to 8 kHz, in their order."""
     if rate == _RATE:
         return ()
+    from fractions import Fraction
+
     if rate < _RATE:
         nyquist = rate / 2
         return (_Kernel(Fraction(rate), Fraction(_RATE, rate), 0.85 * nyquist, nyquist),)

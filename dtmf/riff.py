@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +34,7 @@ _LATER_CHUNKS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class WavLayout:
+class WavLayout(NamedTuple):
     """What a WAV's header says of its samples.
 
     rate: Hz; width: bytes per sample; length: bytes of samples, None for all that follow; length_at:

@@ -15,7 +15,7 @@ from dtmf.keypress import Tone
 from dtmf.masking import HIDDEN, masked
 from dtmf.refusal import Refused
 
-__all__ = ["as_json", "as_labels", "as_text", "difference"]
+__all__ = ["as_json", "as_labels", "as_line", "as_text", "difference"]
 
 
 def as_text(name: str, heard: list[Heard], *, mask: bool = False) -> Iterator[str]:
@@ -61,6 +61,13 @@ def as_json(name: str, one: Heard, *, refusals: bool = False, mask: bool = False
             for miss in one.refused
         ]
     return told
+
+
+def as_line(told: dict[str, Any]) -> str:
+    """An object as one line of JSON."""
+    import json  # whoever wants text does not wait for it
+
+    return json.dumps(told)
 
 
 def as_labels(heard: list[Heard], *, mask: bool = False) -> str:

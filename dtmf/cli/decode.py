@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from dtmf.hearing import decode_file
 from dtmf.keypad import KEYS_12, KEYS_16, key_index
 from dtmf.masking import HIDDEN
 from dtmf.standards import PROFILES, profile_named
-from dtmf.transcript import as_json, as_labels, as_text, difference
+from dtmf.transcript import as_json, as_labels, as_line, as_text, difference
 
 __all__ = ["command"]
 
@@ -110,11 +109,11 @@ def command(
             unread = True
             complain(name, error)
             if json_lines:
-                click.echo(json.dumps({"file": name, "error": str(error)}))
+                click.echo(as_line({"file": name, "error": str(error)}))
             continue
         if json_lines:
             for one in heard:
-                click.echo(json.dumps(as_json(name, one, refusals=refusals, mask=mask)))
+                click.echo(as_line(as_json(name, one, refusals=refusals, mask=mask)))
         elif labels and out is None:
             click.echo(as_labels(heard, mask=mask), nl=False)
         else:
