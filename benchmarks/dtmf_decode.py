@@ -31,12 +31,11 @@ from material import HALVES, Store
 from peers import multimon, pypi
 
 import dtmf
-from dtmf.bench import Cost, Tape, TapeName, compare, heard_of, read_voice, synthetic_voice, tape
+from dtmf.bench import TAPES, Cost, Tape, compare, heard_of, read_voice, synthetic_voice, tape
 from dtmf.spandsp import Spandsp
 
 MATERIAL = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-sim" / "talk-off"
 RECORDED = ("prompts", "dialogue")
-TAPES: tuple[TapeName, ...] = ("call", "dense", "speech")
 MULTIMON_S, PYPI_S = 900, 100  # of a tape
 
 

@@ -24,18 +24,35 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dtmf.alignment import align
 from dtmf.errors import DtmfError
 from dtmf.g711 import decoded, encoded
 from dtmf.generator import generate
 from dtmf.goertzel import RATE, amplitude
+from dtmf.keypress import KeyDown
+from dtmf.receiver import Receiver
 from dtmf.resample import to_8k
 from dtmf.wav import read_wav
 
-__all__ = ["Cost", "Tape", "compare", "heard_of", "live_ticks", "read_voice", "synthetic_voice", "tape"]
+__all__ = [
+    "TAPES",
+    "Cost",
+    "Floats",
+    "Tape",
+    "TapeName",
+    "compare",
+    "heard_of",
+    "live_costs",
+    "live_ticks",
+    "read_voice",
+    "synthetic_voice",
+    "tape",
+]
 
 Floats = npt.NDArray[np.float32]
 Int16 = npt.NDArray[np.int16]
 TapeName = Literal["call", "dense", "speech"]
+TAPES: tuple[TapeName, ...] = ("call", "dense", "speech")
 
 _PERIOD_S: dict[TapeName, float | None] = {"call": 100.0, "dense": 9.0, "speech": None}
 _IN_A_ROW = 10
@@ -99,27 +116,20 @@ def compare(
 
 
 def heard_of(expected: str, heard: str) -> tuple[int, int]:
-    """How many of the digits expected were heard, in order, and how many more were heard that were not.
-
-    The longest common subsequence, with a bit per digit expected (Hyyrö, 2004).
-    """
-    everything = (1 << len(expected)) - 1
-    places = dict.fromkeys(heard, 0)
-    for i, digit in enumerate(expected):
-        places[digit] = places.get(digit, 0) | 1 << i
-    row = everything
-    for digit in heard:
-        matching = row & places[digit]
-        row = ((row + matching) | (row - matching)) & everything
-    common = len(expected) - row.bit_count()
-    return common, len(heard) - common
+    """How many of the digits expected were heard, in order, and how many digits were heard beside them."""
+    pairs = align(expected, heard)
+    found = sum(
+        pair.expected is not None and pair.heard is not None and expected[pair.expected] == heard[pair.heard]
+        for pair in pairs
+    )
+    return found, len(heard) - found
 
 
 def tape(name: TapeName, voice: Sequence[Floats], *, seconds: float = 3600, seed: int = 1) -> Tape:
     """A tape of some kind (see the module): voice are sentences, float32, 8 kHz, in any order."""
     if not voice:
         raise DtmfError("no voice to speak on the tape")
-    rng = np.random.default_rng([seed, sorted(_PERIOD_S).index(name)])
+    rng = np.random.default_rng([seed, TAPES.index(name)])
     sound = np.zeros(round(seconds * RATE), np.float32)
     free, digits = [], []
     period = _PERIOD_S[name]
@@ -177,6 +187,18 @@ def live_ticks(
             sound[line, start : start + tone] += tones[key]
         digits.append("".join(keyed))
     return np.ascontiguousarray(_through_mu_law(sound).reshape(lines, ticks, 160).swapaxes(0, 1)), digits
+
+
+def live_costs(frames: Int16, *, clock: Callable[[], float]) -> Cost:
+    """Seconds of each tick of (ticks, lines, 160), and the digits that went down, in the order of that."""
+    receiver = Receiver(frames.shape[1])
+    spent, digits = [], []
+    for frame in frames:
+        start = clock()
+        events = receiver.feed(frame)
+        spent.append(clock() - start)
+        digits += [event.digit for event in events if isinstance(event, KeyDown)]
+    return Cost(tuple(spent), "".join(digits))
 
 
 def read_voice(folder: Path) -> list[Floats]:

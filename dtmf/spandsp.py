@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dtmf.errors import DtmfError
 
-__all__ = ["Spandsp"]
+__all__ = ["Spandsp", "load"]
 
 _MOST_DIGITS = 128  # that spandsp keeps (MAX_DTMF_DIGITS); more are lost until they are fetched
 PIECE = 20 * 8000  # samples between two fetches: nobody presses more than 128 keys in 20 s
@@ -28,7 +28,7 @@ class Spandsp:
     """
 
     def __init__(self, *, dial_tone: bool = False) -> None:
-        self._library = _library()
+        self._library = load()
         self._state = self._library.dtmf_rx_init(None, None, None)
         if not self._state:
             raise DtmfError("libspandsp gave no receiver: out of memory")
@@ -58,7 +58,7 @@ class Spandsp:
             self._library.dtmf_rx_free(self._state)
 
 
-def _library() -> Any:
+def load() -> Any:
     """libspandsp with the signatures of what is called. Raises DtmfError."""
     name = ctypes.util.find_library("spandsp") or "libspandsp.so.2"
     try:

@@ -17,7 +17,7 @@ __all__ = ["main"]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # In the order of the help. Each is a module of this package that holds its click command as ``command``.
-_COMMANDS = ("decode", "encode", "check", "grid")
+_COMMANDS = ("decode", "encode", "check", "plot", "grid", "bench")
 _NOT_DONE, _INTERRUPTED, _PIPE_CLOSED = 2, 130, 141  # the latter as a shell names ends by a signal
 
 
