@@ -167,6 +167,6 @@ def clean(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Floats as they can be heard: clipped to full scale, and NaN as silence."""
     with np.errstate(invalid="ignore"):  # signalling NaNs
         clipped: npt.NDArray[np.float32] = np.clip(samples, -1, 1).astype(np.float32)
-    if np.isnan(clipped.sum()):
-        clipped[np.isnan(clipped)] = 0
+        if np.isnan(clipped.sum()):
+            clipped[np.isnan(clipped)] = 0
     return clipped
