@@ -14,7 +14,7 @@ import numpy as np
 
 from dtmf.acceptance.category import CORNERS, LAWS, TWISTS, Category, Kind, Make, Random, ordinary, total_dbm0
 from dtmf.acceptance.lines import in_hum, under_dial_tone
-from dtmf.acceptance.tape import Tape, doubled, lasting, noise, record, scaled, shuffled, voice
+from dtmf.acceptance.tape import Tape, doubled, lasting, music, noise, record, scaled, shuffled, sines, voice
 
 __all__ = ["beyond"]
 
@@ -40,6 +40,9 @@ def beyond() -> list[Category]:
             partial(_over_speech, below=9.5),
             found=0.99,
         ),
+        _row("music_overlay", "music 12 dB below the digits", _over_music),
+        _row("tone_overlay", "a steady tone 18 dB below the digits", _over_a_tone),
+        _row("held", "half a second and more in noise, speech, loss: one digit", _held),
         _row("freq_between", "1.9 to 2.9 % off", _half_off, kind="info"),
         _row("twist_over", "-14 to -9 dB and +7 to +12 dB", _too_twisted, kind="info"),
         _row("dur_between", "25 to 38 ms", _rather_short, kind="info"),
@@ -153,6 +156,35 @@ def _over_speech(rng: Random, below: float) -> Iterator[Tape]:
         start = int(rng.integers(len(speech)))
         under = np.resize(np.roll(speech, start), len(tape.sound))
         yield tape.plus(scaled(under, level - below - rng.uniform(-1.5, 1.5)))
+
+
+def _over_music(rng: Random) -> Iterator[Tape]:
+    under = music(rng, 12)
+    for _ in range(2):
+        tape, level = _level_tape(rng, doubled(rng), rng.uniform(-14, -8), 60, 120)
+        start = int(rng.integers(len(under)))
+        yield tape.plus(scaled(np.resize(np.roll(under, start), len(tape.sound)), level - 12))
+
+
+def _over_a_tone(rng: Random) -> Iterator[Tape]:
+    for hz in rng.uniform(300, 3400, 8):
+        tape, level = _level_tape(rng, shuffled(rng), rng.uniform(-18, -8))
+        yield tape.plus(sines(rng, len(tape.sound), (hz,), level - 18))
+
+
+def _held(rng: Random) -> Iterator[Tape]:
+    tapes = [_level_tape(rng, shuffled(rng), rng.uniform(-14, -8), 500, 1500) for _ in range(4)]
+    tape, level = tapes[0]
+    yield tape.through(rng, snr_db=8)
+    tape, level = tapes[1]
+    yield tape.plus(scaled(voice(rng, tape.seconds + 1)[: len(tape.sound)], level - 12))
+    tape, level = tapes[2]
+    lost = rng.random(len(tape.sound) // 160 + 1) < 0.1
+    lost[1:] &= ~lost[:-1]
+    yield tape.through(rng, lost=lost)
+    tape, level = tapes[3]
+    t = np.arange(len(tape.sound)) / tape.rate
+    yield tape.with_sound(tape.sound * 10 ** (3 * np.sin(2 * np.pi * 1.5 * t) / 20))
 
 
 def _half_off(rng: Random) -> Iterator[Tape]:

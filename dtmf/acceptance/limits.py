@@ -193,6 +193,13 @@ def _times(profile: Profile) -> Iterator[Category]:
         source="EIA-464; 3GPP TS 26.114; RTCDTMFSender",
         make=_usual_timing,
     )
+    yield Category(
+        name="bare",
+        kind="must",
+        limits="digits with no silence before the first and after the last",
+        source="what people record",
+        make=_bare,
+    )
     for names, ms, source in _distinct(profile, "tone_accept_ms"):
         yield Category(
             name=f"dur_accept.{names}",
@@ -256,6 +263,14 @@ def _usual_timing(rng: Random) -> Iterator[Tape]:
         for digits in (shuffled(rng), doubled(rng)[:16], doubled(rng)[16:]):
             low, high = ordinary(rng, 16)
             yield record(rng, digits, tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high)
+
+
+def _bare(rng: Random) -> Iterator[Tape]:
+    for key in shuffled(rng):
+        yield record(rng, key, tone_ms=rng.uniform(41, 120), lead_ms=0, tail_ms=0)
+    for _ in range(4):
+        low, high = ordinary(rng, 8)
+        yield record(rng, shuffled(rng)[:8], low_dbm0=low, high_dbm0=high, lead_ms=0, tail_ms=0)
 
 
 def _long_enough(rng: Random, ms: float) -> Iterator[Tape]:

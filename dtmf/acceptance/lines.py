@@ -48,14 +48,14 @@ def lines() -> list[Category]:
         Category(
             name="echo",
             kind="must",
-            limits="echo after 5 to 20 ms, 10 dB down",
+            limits="echo after 1.5 to 20 ms, 10 dB down",
             source="ITU-T Q.24",
             make=_echoed,
         ),
         Category(
             name="g711",
             kind="must",
-            limits="mu-law and A-law, -3 to -24 dBm0",
+            limits="mu-law and A-law, one after the other too, -3 to -24 dBm0",
             source="ITU-T G.711",
             make=_coded,
         ),
@@ -99,6 +99,11 @@ def _in_noise(rng: Random) -> Iterator[Tape]:
             yield tape.through(rng, snr_db=snr)
         else:
             yield tape.plus(noise(rng, len(tape.sound), total_dbm0(low, high) - snr, band))
+    # Whoever loses a key that is held, for a moment, hears it twice.
+    for snr in (15.0, 20.0):
+        low, high = (float(level[0]) for level in ordinary(rng, 1))
+        tape = record(rng, shuffled(rng), tone_ms=lasting(rng, 300, 1500, 16), low_dbm0=low, high_dbm0=high)
+        yield tape.through(rng, snr_db=snr)
 
 
 def under_dial_tone(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
@@ -112,10 +117,13 @@ def under_dial_tone(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
             if when == "always":
                 yield tape.through(rng, dial_tone=(hz, level + more))
                 continue
-            # It changes at a random moment in a pause, as when the exchange has heard the first digit.
+            # It changes in a pause or, as when an exchange has heard the first digit, within a tone; where it
+            # is the louder, that tone may be lost.
             dial = sines(rng, len(tape.sound), hz, level + more)
-            press = int(rng.integers(1, 15))
-            at = int(rng.uniform(tape.presses[press][2], tape.presses[press + 1][1]) * tape.rate)
+            at = int(rng.uniform(0.1, 0.9) * len(dial))
+            if more > 0:
+                press = int(rng.integers(1, 15))
+                at = int(rng.uniform(tape.presses[press][2], tape.presses[press + 1][1]) * tape.rate)
             if when == "until":
                 dial[at:] = 0
             else:
@@ -133,7 +141,7 @@ def in_hum(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
 
 
 def _echoed(rng: Random) -> Iterator[Tape]:
-    for delay, down in itertools.product((5.0, 10.0, 15.0, 20.0), (-10.0, -14.0)):
+    for delay, down in itertools.product((1.5, 5.0, 10.0, 15.0, 20.0), (-10.0, -14.0)):
         # The echo of one tone may be in phase and that of the other not: 5.7 dB of twist, at 10 dB down.
         twist, mean = rng.uniform(-2, 0.5, 32), rng.uniform(-19, -6, 32)
         low, high = mean - twist / 2, mean + twist / 2
@@ -155,6 +163,8 @@ def _coded(rng: Random) -> Iterator[Tape]:
             high_dbm0=mean + twist / 2,
         )
         yield tape.through(rng, law=law)
+        if mean == -12:  # from one country to another and back
+            yield tape.through(rng, law=law).through(rng, law=LAWS[law == LAWS[0]])
 
 
 def _formats(rng: Random) -> Iterator[Tape]:

@@ -23,6 +23,7 @@ __all__ = [
     "Tape",
     "doubled",
     "lasting",
+    "music",
     "noise",
     "record",
     "scaled",
@@ -97,10 +98,11 @@ def record(
     offset_hz: npt.ArrayLike = 0.0,
     ramp_ms: float = 0.0,
     holes: npt.ArrayLike | None = None,
+    lead_ms: float | None = None,
     tail_ms: float = 80.0,
     rate: int = RATE,
 ) -> Tape:
-    """A tape of key presses, after 20 to 60 ms of silence.
+    """A tape of key presses, after ``lead_ms`` or 20 to 60 ms of silence.
 
     Each argument is one for all digits or one for each; ``offset`` (share) and ``offset_hz`` one or two
     (low, high) for each; ``holes`` (after_ms, ms) for each. low_dbm0, high_dbm0: the two tones' levels.
@@ -110,7 +112,7 @@ def record(
     low, high = (np.broadcast_to(np.asarray(level, float), count) for level in (low_dbm0, high_dbm0))
     tone, gap = (np.broadcast_to(np.asarray(ms, float), count) for ms in (tone_ms, gap_ms))
     # A tone with ramps is longer by half of one on each side than between its half amplitudes.
-    lead = float(rng.uniform(20, 60)) + ramp_ms
+    lead = (float(rng.uniform(20, 60)) if lead_ms is None else lead_ms) + ramp_ms
     sound = generate(
         digits,
         rate=rate,
@@ -198,3 +200,21 @@ def voice(rng: np.random.Generator, seconds: float) -> Doubles:
         noise(rng, count, -28, (1500, 3600)) * (1 - loud) * (np.interp(t, at, rng.uniform(0, 1, syllables)))
     )
     return scaled(scaled(sound * loud, -15) + hiss, -15)
+
+
+def music(rng: np.random.Generator, seconds: float) -> Doubles:
+    """Something like music at 8 kHz: chords of three to five notes with overtones, at -15 dBm0."""
+    count = int(seconds * RATE)
+    sound = np.zeros(count)
+    at = 0
+    while at < count:
+        length = min(int(rng.uniform(0.15, 0.6) * RATE), count - at)
+        t = np.arange(length) / RATE
+        fall = np.exp(-t / rng.uniform(0.1, 0.5))
+        for note in rng.choice(np.arange(45, 80), int(rng.integers(3, 6)), replace=False):
+            hz = 440 * 2 ** ((note - 69) / 12)
+            for overtone in range(1, 5):
+                if overtone * hz < 3600:
+                    sound[at : at + length] += fall / overtone**1.5 * np.sin(2 * np.pi * overtone * hz * t)
+        at += length
+    return scaled(sound, -15)
