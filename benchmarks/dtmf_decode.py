@@ -117,13 +117,15 @@ def per(base: Cost | None, whole: Tape, part: Tape) -> Cost | None:
 
 
 def profile(recording: Tape) -> str:
-    """Where the time goes: the functions of the receiver by their own time."""
+    """Where the time goes: functions by the time with all they call, then by their own."""
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     ours(recording.samples)
     profiler.disable()
     text = io.StringIO()
-    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(18)
+    stats = pstats.Stats(profiler, stream=text).strip_dirs()
+    stats.sort_stats("cumulative").print_stats(r"\.py:", 20)
+    stats.sort_stats("tottime").print_stats(20)
     return text.getvalue()
 
 
