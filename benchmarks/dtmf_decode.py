@@ -141,6 +141,8 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where dtmf's time goes; no comparison")
     parser.add_argument("--peers", choices=("all", "spandsp", "none"), default="all")
     options = parser.parse_args()
+    if options.profile:
+        options.peers = "none"
 
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -153,15 +155,16 @@ def main() -> None:
             print(error)
         else:
             receivers |= {"libspandsp2": spandsp, "libspandsp2, dial tone": spandsp_dial_tone}
-    release = library() if "libspandsp2" in receivers else "no libspandsp2"
+    release = library() if "libspandsp2" in receivers else "libspandsp2 not measured"
     print(
         f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, one used; Python "
         f"{sys.version.split()[0]}, numpy {np.__version__}; {release}"
     )
     print(f"speech: {whose}")
     external = External() if options.peers == "all" else None
-    print(f"{'tape':8}{'receiver':26}{'best':>10}{'median':>10}  times libspandsp2   digits")
-    print(f"{'':34}{'audio s / CPU s':>20}  {'best':>8}{'median':>8}")
+    if not options.profile:
+        print(f"{'tape':8}{'receiver':26}{'best':>10}{'median':>10}  times libspandsp2   digits")
+        print(f"{'':34}{'audio s / CPU s':>20}  {'best':>8}{'median':>8}")
     for name in options.only or TAPES:
         recording = tape(name, voice, seconds=options.seconds, seed=options.seed)
         if options.profile:
