@@ -16,7 +16,7 @@ from typing import Literal
 
 from dtmf.alignment import Pair, align
 from dtmf.errors import DtmfError
-from dtmf.hearing import Heard
+from dtmf.hearing import Heard, together
 from dtmf.keypress import Tone
 from dtmf.labels import Planned
 
@@ -138,22 +138,9 @@ def judge(planned: Iterable[Planned], hear: Callable[[Planned], list[Heard]]) ->
             if heard is None:
                 yield Judged(one, problem=problem)
             elif one.channel is None:
-                yield Judged(one, _together(heard))
+                yield Judged(one, tuple(together(heard)))
             elif one.channel > len(heard):
                 channels = "1 channel" if len(heard) == 1 else f"{len(heard)} channels"
                 yield Judged(one, problem=f"has {channels}, and a label for channel {one.channel}")
             else:
                 yield Judged(one, tuple(heard[one.channel - 1].tones))
-
-
-def _together(heard: list[Heard]) -> tuple[Tone, ...]:
-    """The keys of all channels."""
-    if len(heard) == 1:
-        return tuple(heard[0].tones)
-    tones: list[Tone] = []
-    sounding: dict[str, float] = {}  # by key: until when it was heard
-    for tone in sorted((tone for channel in heard for tone in channel.tones), key=lambda tone: tone.start_s):
-        if tone.start_s >= sounding.get(tone.digit, 0.0):
-            tones.append(tone)
-        sounding[tone.digit] = max(tone.end_s, sounding.get(tone.digit, 0.0))
-    return tuple(tones)

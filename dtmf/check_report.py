@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from dtmf.check import EXTRA, MISSED, Check, Judged
 from dtmf.keypad import KEYS_16
-from dtmf.masking import HIDDEN, masked
+from dtmf.masking import HIDDEN, mask_text, masked
 
 __all__ = ["as_json", "as_junit", "confusion_table", "lines_of", "summary"]
 
@@ -45,7 +45,7 @@ def _show(one: Judged, mask: bool) -> _Shown:
     expected, heard, problem = one.expected, one.heard, one.problem
     name = str(one.planned.file).encode(errors="replace").decode()  # bytes that are no text in the name
     if mask:
-        name, problem = _mask_name(name), problem and _mask_name(problem)
+        name, problem = mask_text(name), problem and mask_text(problem)
         expected, heard = _mask_both(one)
     edits: list[_Edit] = []
     place = 0
@@ -79,11 +79,6 @@ def _mask_both(one: Judged) -> tuple[str, str]:
         if right is not None:
             shown[1].append(HIDDEN if hidden[at] else one.heard[right])
     return "".join(shown[0]), "".join(shown[1])
-
-
-def _mask_name(name: str) -> str:
-    """A file's name, or a sentence with it: it may be its label."""
-    return re.sub("[0-9]{13,}", lambda run: masked(run[0]), name)
 
 
 # For people --------------------------------------------------------------------------------------

@@ -21,18 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtmf.errors import DtmfError
+from dtmf.folder import SOUNDS, sound_files
 from dtmf.keypad import KEYS_16
 
-__all__ = ["SOUNDS", "Planned", "plan"]
+__all__ = ["Planned", "plan"]
 
-SOUNDS = frozenset({
-    ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd",
-    ".w64", ".wav", ".wave",
-})  # fmt: skip
 _LONGEST_TEXT = 16 << 20  # bytes; a manifest of 100,000 recordings has half of that
 _LFS = b"version https://git-lfs"
 _NAMED = re.compile(r"(?i:dtmf)[-_]([0-9A-D*#sp]+)(?=$|[-_. ])")
 _BARE = re.compile(r"(?=[A-D*#]*[0-9])([0-9A-D*#]+)(?=$|[-_. ])")
+_REMARK = re.compile(r"\(.*\)")
 _SPELT = str.maketrans("sp", "*#")  # no file on Windows has a * in its name
 
 
@@ -60,8 +58,8 @@ def plan(paths: Iterable[Path]) -> list[Planned]:
     labelled: Iterable[Planned]
     for path in paths:
         if os.path.isdir(path):
-            labelled = (label for file in _sounds(path) for label in _beside(file))
-        elif path.suffix.lower() in SOUNDS:
+            labelled = _folder(path)
+        elif path.name.lower().endswith(SOUNDS):
             labelled = _beside(path)
         else:
             labelled = _manifest(path)
@@ -84,17 +82,12 @@ def _add(found: dict[tuple[Path, int | None], Planned], label: Planned) -> None:
         found[label.file, label.channel] = Planned(label.file, label.channel, problem=problem)
 
 
-def _sounds(folder: Path) -> Iterator[Path]:
-    """The sound files of a folder and its folders, by name; hidden ones are left out."""
-
-    def refuse(error: OSError) -> None:
-        raise DtmfError(f"{error.filename}: {error.strerror}") from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in SOUNDS:
-                yield Path(place, name)
+def _folder(folder: Path) -> Iterator[Planned]:
+    try:
+        for file in sound_files(folder):
+            yield from _beside(Path(file))
+    except DtmfError as error:
+        raise DtmfError(f"{folder} {error}") from error
 
 
 # Texts beside recordings, and names --------------------------------------------------------------
@@ -144,7 +137,8 @@ def _channels(text: str) -> list[str]:
 def _audacity(lines: list[str]) -> str:
     """The digits of an Audacity label track: start, end and text, set apart by tabs. Raises DtmfError.
 
-    Lines that begin with a backslash hold the frequencies of the label before.
+    Lines that begin with a backslash hold the frequencies of the label before; what stands in round brackets
+    is a remark, as `dtmf decode --labels` makes them of near misses.
     """
     labels: list[tuple[float, str]] = []
     for n, line in enumerate(lines, 1):
@@ -158,7 +152,8 @@ def _audacity(lines: list[str]) -> str:
             seconds = math.nan
         if not tab or not math.isfinite(seconds):
             raise DtmfError(f"has no start, end and text in label {n}")
-        labels.append((seconds, _keys(text, f"label {n}")))
+        if not _REMARK.fullmatch(text.strip()):
+            labels.append((seconds, _keys(text, f"label {n}")))
     return "".join(text for _, text in sorted(labels, key=lambda label: label[0]))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["HIDDEN", "masked"]
+import re
+
+__all__ = ["HIDDEN", "mask_text", "masked"]
 
 HIDDEN = "•"
 _CARD_LENGTHS = range(13, 20)  # ISO/IEC 7812: the card numbers in use
@@ -21,6 +23,11 @@ def masked(digits: str) -> str:
             if len(run) == length and run.isdecimal() and _luhn(run):
                 hidden[first : first + length] = [True] * length
     return "".join(HIDDEN if hide else digit for digit, hide in zip(digits, hidden, strict=True))
+
+
+def mask_text(text: str) -> str:
+    """A text, such as a file's name, with the card numbers in it hidden."""
+    return re.sub("[0-9]{13,}", lambda run: masked(run[0]), text)
 
 
 def _luhn(digits: str) -> bool:

@@ -16,6 +16,7 @@ from dtmf.hearing import decode_file
 from dtmf.keypad import KEYS_12, KEYS_16
 from dtmf.labels import plan
 from dtmf.masking import HIDDEN
+from dtmf.standards import PROFILES, profile_named
 
 __all__ = ["command"]
 
@@ -32,7 +33,14 @@ _OUTPUT = click.Path(dir_okay=False, path_type=Path)
     help="The share of the digits that must be heard right.",
 )
 @click.option(
-    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Keys listened for."
+    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Without or with A to D."
+)
+@click.option(
+    "--profile",
+    default="default",
+    show_default=True,
+    type=click.Choice(list(PROFILES), case_sensitive=False),
+    help="Whose limits.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=_OUTPUT, help="Write what was found as JSON.")
 @click.option("--junit", "junit_file", metavar="FILE", type=_OUTPUT, help="Write it as JUnit's XML.")
@@ -41,6 +49,7 @@ def command(
     paths: tuple[Path, ...],
     min_accuracy: float,
     keys: str,
+    profile: str,
     json_file: Path | None,
     junit_file: Path | None,
     mask: bool,
@@ -62,7 +71,8 @@ def command(
         click.echo(f"dtmf: {error}", err=True)
         sys.exit(2)
     check = Check(min_accuracy)
-    for judged in judge(planned, lambda one: decode_file(one.file, keys=listened)):
+    limits = profile_named(profile)
+    for judged in judge(planned, lambda one: decode_file(one.file, keys=listened, profile=limits)):
         check.add(judged)
         for line in lines_of(judged, mask=mask):
             click.echo(line)

@@ -7,7 +7,8 @@
     IVR                   waveform
 
 Drawn from the masked recording and the journal, in a process of its own, so that the process that carries
-calls never waits for it: ``python picture.py JOURNAL RECORDING PICTURE``. This file imports nothing of ours.
+calls never waits for it: ``python picture.py JOURNAL RECORDING PICTURE``. Of ours it imports only how sounds
+and words are drawn.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from dtmf.drawing import width_of, write
+from dtmf.spectrogram import HEAT, WINDOW, coloured, envelope, levels
 
 __all__ = ["draw"]
 
@@ -32,7 +36,7 @@ WIDTH = 1600
 LEFT, RIGHT = 92, 14
 ROW_SECONDS = 40.0  # longer calls go on in the next row
 LONGEST = 660.0  # seconds; a recording has no more
-RATE, WINDOW = 8000, 256
+RATE = 8000
 FLOOR_DB, TOP_DB = -75.0, -10.0  # below full scale: black, and white
 
 BACK, INK, FAINT, GRID = (255, 255, 255), (30, 34, 40), (120, 126, 136), (225, 228, 233)
@@ -40,14 +44,6 @@ PROMPT, HTTP, CHARGE = (190, 222, 196), (214, 200, 240), (246, 206, 150)
 CUT = REFUSED = (214, 60, 48)
 WAYS = {"rfc4733": (38, 110, 200), "info": (150, 70, 190), "inband": (222, 130, 20)}
 WAY_NAMES = {"rfc4733": "RFC 4733", "info": "SIP INFO", "inband": "in-band tone"}
-# Dark to light, evenly for the eye.
-RAMP = np.array(
-    [
-        (0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99),
-        (212, 72, 66), (245, 125, 21), (250, 193, 39), (252, 255, 164),
-    ],
-    float,
-)  # fmt: skip
 # Lanes of a row: name and height in pixels.
 LANES = {
     "http": 20,
@@ -60,7 +56,6 @@ LANES = {
     "axis": 22,
 }
 GAP = 5
-NARROW = 3  # pixels: no letter that matters has less
 
 
 @dataclass
@@ -194,7 +189,7 @@ def _image(story: Story, sound: npt.NDArray[np.float32]) -> Image.Image:
     image = Image.new("RGB", (WIDTH, 56 + rows * height), BACK)
     pen = ImageDraw.Draw(image)
     pen.fontmode = "L"
-    _text(pen, (LEFT, 8), story.title, INK, size=17, width=WIDTH - LEFT - RIGHT)
+    write(pen, (LEFT, 8), story.title, INK, size=17, width=WIDTH - LEFT - RIGHT)
     _legend(pen, story)
     for row in range(rows):
         _Row(image, pen, story, sound, top=56 + row * height, start=row * seconds, seconds=seconds).draw()
@@ -211,8 +206,8 @@ def _legend(pen: ImageDraw.ImageDraw, story: Story) -> None:
     shown.append(((96, 60, 90), "a steady 400 Hz is the mask over secret keys"))
     for colour, text in shown:
         pen.rectangle((x, 36, x + 12, 46), fill=colour)
-        _text(pen, (x + 18, 33), text, FAINT)
-        x += 18 + int(_font(13).getlength(text)) + 24
+        write(pen, (x + 18, 33), text, FAINT)
+        x += 18 + int(width_of(text, 13)) + 24
 
 
 class _Row:
@@ -243,7 +238,7 @@ class _Row:
             ("http", "HTTP"), ("prompts", "prompts"), ("caller", "caller"), ("keys", "keys"),
             ("entries", "entries"), ("ivr", "IVR"),
         ):  # fmt: skip
-            _text(self._pen, (12, self._tops[name] + 3), text, INK)
+            write(self._pen, (12, self._tops[name] + 3), text, INK)
         self._grid()
         self._bars("http", self._story.http)
         self._bars("prompts", self._story.prompts)
@@ -262,7 +257,7 @@ class _Row:
         for n in range(int(np.ceil(self._start / step)), int((self._start + self._seconds) / step) + 1):
             x = self._x(n * step)
             self._pen.line((x, top, x, bottom), fill=GRID)
-            _text(self._pen, (x - 8, bottom + 2), f"{n * step:g}" + (" s" if n == 0 else ""), FAINT)
+            write(self._pen, (x - 8, bottom + 2), f"{n * step:g}" + (" s" if n == 0 else ""), FAINT)
 
     def _bars(self, lane: str, bars: list[Bar]) -> None:
         """Bars from left to right; a name that has no room goes on behind its bar, up to the next one."""
@@ -283,33 +278,22 @@ class _Row:
             follower = next(iter(seen[n + levels : n + levels + 1]), None)
             room = (self._x(follower.start) if follower is not None else edge) - x1 - 6
             colour = REFUSED if bar.colour == REFUSED else INK
-            _text(self._pen, (x1 + 3, y), bar.name, colour, width=room)
+            write(self._pen, (x1 + 3, y), bar.name, colour, width=room)
 
     def _spectrogram(self) -> None:
         top, height = self._tops["caller"], LANES["caller"]
-        self._pen.rectangle((LEFT, top, LEFT + self._width, top + height), fill=tuple(RAMP[0].astype(int)))
+        self._pen.rectangle((LEFT, top, LEFT + self._width, top + height), fill=tuple(HEAT[0].astype(int)))
         caller = self._sound[:, 0]
         columns = round(len(caller) / RATE / self._seconds * self._width)
         if len(caller) >= WINDOW and columns > 0:
-            padded = np.pad(caller, (WINDOW // 2, WINDOW))
-            places = (np.arange(columns) / self._width * self._seconds * RATE).astype(int)
-            shape = np.hanning(WINDOW).astype(np.float32)
-            level = np.empty((WINDOW // 2 + 1, columns), np.float32)
-            for first in range(0, columns, 512):
-                part = places[first : first + 512]
-                frames = padded[part[:, None] + np.arange(WINDOW)] * shape
-                power = np.abs(np.fft.rfft(frames, axis=1)) * (2 / shape.sum())
-                level[:, first : first + 512] = 20 * np.log10(np.maximum(power.T, 1e-6))
-            bright = np.clip((level[::-1] - FLOOR_DB) / (TOP_DB - FLOOR_DB), 0, 1) * (len(RAMP) - 1)
-            below = np.minimum(bright.astype(int), len(RAMP) - 2)
-            share = (bright - below)[..., None]
-            colours = RAMP[below] * (1 - share) + RAMP[below + 1] * share
-            part_image = Image.fromarray(colours.astype(np.uint8))
+            padded = np.pad(caller, (WINDOW // 2, 0))
+            loud = levels(padded, columns, self._seconds * RATE / self._width)
+            part_image = Image.fromarray(coloured(loud, FLOOR_DB, TOP_DB))
             self._image.paste(part_image.resize((columns, height)), (LEFT, top))
         for hertz in (1000, 2000, 3000):
             y = top + height - height * hertz / 4000
             self._pen.line((LEFT - 5, y, LEFT, y), fill=FAINT)
-            _text(self._pen, (LEFT - 44, y - 8), f"{hertz // 1000} kHz", FAINT, size=11)
+            write(self._pen, (LEFT - 44, y - 8), f"{hertz // 1000} kHz", FAINT, size=11)
 
     def _wave(self, lane: str, side: int) -> None:
         """The range of the samples under each pixel."""
@@ -320,44 +304,12 @@ class _Row:
         columns = round(len(samples) / RATE / self._seconds * self._width)
         if not columns:
             return
-        edges = np.linspace(0, len(samples), columns, endpoint=False).astype(int)
-        highest = np.maximum.reduceat(samples, edges)
-        lowest = np.minimum.reduceat(samples, edges)
+        highest, lowest = envelope(samples, columns)
         colour = (60, 90, 140) if side == 0 else (60, 130, 80)
         # Quiet telephones are the ones worth seeing: the square root lifts what is weak.
         for x, ends in enumerate(np.stack((highest, lowest), axis=1)):
             high, low = middle - np.sign(ends) * np.sqrt(np.abs(ends)) * height / 2
             self._pen.line((LEFT + x, high, LEFT + x, low), fill=colour)
-
-
-_FONTS: dict[int, Any] = {}
-
-
-def _font(size: int) -> Any:
-    if size not in _FONTS:
-        _FONTS[size] = ImageFont.load_default(size)
-    return _FONTS[size]
-
-
-def _text(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    colour: tuple[int, int, int],
-    *,
-    size: int = 13,
-    width: float | None = None,
-) -> None:
-    """A text, cut to a width; nothing where not even its beginning has room."""
-    text = "".join(c if c.isprintable() else "?" for c in text)[:300]
-    font = _font(size)
-    if width is not None:
-        text = text[: max(int(width // NARROW), 0)]  # to measure a text takes time, and there may be many
-        while text and font.getlength(text) > width:
-            text = text[:-1]
-        if len(text) < 2:
-            return
-    pen.text(place, text, fill=colour, font=font)
 
 
 def main(argv: list[str]) -> int:

@@ -86,7 +86,10 @@ def test_digits_in_a_name(tmp_path: Path, name: str, digits: str | None) -> None
         ("", {None: ""}),
         ("-\n", {None: ""}),
         ("12\n-\n", {1: "12", 2: ""}),
-        ("0.50\t0.60\t2\n0.25\t0.35\t1\n\\\t697.0\t1209.0\n0,75\t0,80\t#4\n", {None: "12#4"}),
+        (
+            "0.10\t0.12\t(too short)\n0.50\t0.60\t2\n0.25\t0.35\t1\n\\\t697.0\t1209.0\n0,75\t0,80\t#4\n",
+            {None: "12#4"},
+        ),
     ],
 )
 def test_texts_beside_recordings_win_over_names(
