@@ -7,7 +7,7 @@ so that a call costs a microsecond however long the sound is.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from dtmf.errors import DtmfError
 
 __all__ = ["Spandsp", "load"]
 
+# By its full name: the 3 of later releases takes other arguments.
+_LIBRARY = "libspandsp.2.dylib" if sys.platform == "darwin" else "libspandsp.so.2"
 _MOST_DIGITS = 128  # that spandsp keeps (MAX_DTMF_DIGITS); more are lost until they are fetched
 PIECE = 20 * 8000  # samples between two fetches: nobody presses more than 128 keys in 20 s
 
@@ -33,8 +35,7 @@ class Spandsp:
         if not self._state:
             raise DtmfError("libspandsp gave no receiver: out of memory")
         if dial_tone:
-            # Twists below 0 and a threshold of -99 leave those as they are. They are integers in 0.0.6, which
-            # is what distributions ship.
+            # Twists below 0 and a threshold of -99 leave those as they are.
             self._library.dtmf_rx_parms(self._state, 1, -1, -1, -99)
         self._digits = ctypes.create_string_buffer(_MOST_DIGITS + 1)
 
@@ -59,10 +60,9 @@ class Spandsp:
 
 
 def load() -> Any:
-    """libspandsp with the signatures of what is called. Raises DtmfError."""
-    name = ctypes.util.find_library("spandsp") or "libspandsp.so.2"
+    """libspandsp with the signatures of what is called here. Raises DtmfError where there is none."""
     try:
-        library = ctypes.CDLL(name)
+        library = ctypes.CDLL(_LIBRARY)
         library.dtmf_rx_init.restype = ctypes.c_void_p
         library.dtmf_rx_init.argtypes = [ctypes.c_void_p] * 3
         library.dtmf_rx_parms.restype = None
@@ -72,5 +72,5 @@ def load() -> Any:
         library.dtmf_rx_get.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
         library.dtmf_rx_free.argtypes = [ctypes.c_void_p]
     except (OSError, AttributeError) as error:
-        raise DtmfError(f"libspandsp is not to be had ({error}); Debian: apt install libspandsp2") from error
+        raise DtmfError(f"libspandsp cannot be loaded ({error}); Debian: apt install libspandsp2") from error
     return library
