@@ -110,6 +110,7 @@ class Softphone:
         self.user = user
         self._output: list[str] = []
         self._changed = threading.Condition()
+        self._over = False
         self.process = subprocess.Popen(
             [sys.executable, str(SOFTPHONES / f"{client.name}_phone.py"), server, user, password],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -135,11 +136,15 @@ class Softphone:
         """How often it has said this."""
         return [line.strip() for line in self._output].count(word)
 
-    def wait_for(self, word: str, times: int = 1, seconds: float = 15) -> None:
+    def wait_for(self, word: str, times: int = 1, seconds: float = 30) -> None:
         """Until it has said this so many times."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self.heard(word) >= times, seconds):
-                raise AssertionError(f"{self.client.name} did not say {word!r} {times} times: {self.output}")
+            self._changed.wait_for(lambda: self.heard(word) >= times or self._over, seconds)
+            if self.heard(word) < times:
+                why = "its process has ended" if self._over else f"{seconds} s have passed"
+                raise AssertionError(
+                    f"{self.client.name} did not say {word!r} {times} times: {why}. It said:\n{self.output}"
+                )
 
     def close(self) -> None:
         """End it. The second time nothing happens."""
@@ -159,6 +164,9 @@ class Softphone:
             with self._changed:
                 self._output.append(line)
                 self._changed.notify_all()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
 
 
 class House:

@@ -17,7 +17,7 @@ from ivr_sim.journal import CallAnswered, CallEnded, CallOffered, ChargeSettled,
 
 pytestmark = [pytest.mark.interop, pytest.mark.sip]
 
-SECONDS = 100  # that a payment may take
+SECONDS = 150  # that a payment may take; the slowest telephone needs 65, and sleeps for most of them
 CARD = "visa-approved"
 PAYERS = [
     (name, word)
@@ -70,6 +70,7 @@ class Payment:
             self._type,
         )  # fmt: skip
         self.phone = self._kit.Softphone(self._client, house.server, user, house.node.accounts[user])
+        self.phone.wait_for("ready")
         self._kit.until(lambda: user in house.node.exchange.registrations, f"{user} registered")
         self.phone.tell("dial 5000")
         self.phone.wait_for("ended", seconds=SECONDS)
