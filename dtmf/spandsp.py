@@ -20,7 +20,7 @@ __all__ = ["Spandsp", "load"]
 # By its full name: the 3 of later releases takes other arguments.
 _LIBRARY = "libspandsp.2.dylib" if sys.platform == "darwin" else "libspandsp.so.2"
 _MOST_DIGITS = 128  # that spandsp keeps (MAX_DTMF_DIGITS); more are lost until they are fetched
-PIECE = 20 * 8000  # samples between two fetches: nobody presses more than 128 keys in 20 s
+_PIECE = 20 * 8000  # samples between two fetches: nobody presses more than 128 keys in 20 s
 
 
 class Spandsp:
@@ -48,8 +48,8 @@ class Spandsp:
             raise DtmfError("spandsp takes int16 samples of shape (n,), one after the other")
         heard = []
         address = samples.ctypes.data
-        for first in range(0, len(samples), PIECE):
-            self._library.dtmf_rx(self._state, address + 2 * first, min(PIECE, len(samples) - first))
+        for first in range(0, len(samples), _PIECE):
+            self._library.dtmf_rx(self._state, address + 2 * first, min(_PIECE, len(samples) - first))
             count = self._library.dtmf_rx_get(self._state, self._digits, _MOST_DIGITS)
             heard.append(self._digits.raw[:count].decode("ascii"))
         return "".join(heard)
