@@ -106,7 +106,7 @@ def _reader(file: io.BufferedReader, stack: contextlib.ExitStack) -> _WavReader 
         layout = read_layout(head, file)
         if layout is not None and layout.coding != "other":
             return _WavReader(file, layout)
-        from dtmf.sndfile import Restated, SndfileReader
+        from dtmf.sndfile import SndfileReader
 
         whole = cast(BinaryIO, file)
         if not file.seekable():
@@ -128,10 +128,9 @@ def _reader(file: io.BufferedReader, stack: contextlib.ExitStack) -> _WavReader 
         raise DtmfError("is a Git LFS pointer, not the sound itself: run `git lfs pull`")
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise DtmfError("is a web page, no sound")
-    if layout is not None and layout.length is None:
-        whole = cast(BinaryIO, Restated(whole, layout.length_at, b"\xff" * 4))
+    unknown_at = layout.length_at if layout is not None and layout.length is None else None
     try:
-        reader = SndfileReader(whole)
+        reader = SndfileReader(whole, unknown_at)
     except DtmfError as error:
         if not any(byte < 32 and byte not in b"\t\r\n\f" for byte in start):
             raise DtmfError("is text, no sound") from error

@@ -14,7 +14,7 @@ from dtmf.riff import Samples, clean
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["Restated", "SndfileReader"]
+__all__ = ["SndfileReader"]
 
 # Codings that 16 bits hold whole.
 _SHORT = (
@@ -33,16 +33,19 @@ _SHORT = (
 
 
 class SndfileReader:
-    """A seekable file, read by libsndfile; rate in Hz. Raises DtmfError for what it does not read."""
+    """A seekable file, read by libsndfile from its start; rate in Hz.
 
-    def __init__(self, file: BinaryIO) -> None:
+    unknown_at: where 32 bits stand that shall read as -1, a length that is not known. Raises DtmfError for
+    what libsndfile does not read.
+    """
+
+    def __init__(self, file: BinaryIO, unknown_at: int | None = None) -> None:
         try:
             import soundfile
         except (ImportError, OSError) as error:
             raise DtmfError(f"is of a format that needs the package soundfile ({error})") from error
-        file.seek(0)
         try:
-            self._sound: soundfile.SoundFile = soundfile.SoundFile(file)
+            self._sound: soundfile.SoundFile = soundfile.SoundFile(_Guarded(file, unknown_at))
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
             raise DtmfError(_reason(error)) from error
         self.rate: int = self._sound.samplerate
@@ -61,11 +64,13 @@ class SndfileReader:
         self._sound.close()
 
 
-class Restated(io.RawIOBase):
-    """A file in which some bytes read otherwise: a WAV of 0 bytes of sound becomes one of unknown length."""
+class _Guarded(io.RawIOBase):
+    """A file that libsndfile may be given: exceptions in its callbacks would be printed, not raised."""
 
-    def __init__(self, file: BinaryIO, at: int, instead: bytes) -> None:
-        self._file, self._at, self._instead = file, at, instead
+    def __init__(self, file: BinaryIO, unknown_at: int | None) -> None:
+        self._file = file
+        self._at, self._instead = (0, b"") if unknown_at is None else (unknown_at, b"\xff" * 4)
+        file.seek(0)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")
@@ -78,7 +83,11 @@ class Restated(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        if whence == io.SEEK_CUR:
+            offset += self._file.tell()
+        elif whence == io.SEEK_END:
+            offset += self._file.seek(0, io.SEEK_END)
+        return self._file.seek(max(0, offset))  # damaged headers point before the beginning
 
     def tell(self) -> int:
         return self._file.tell()
