@@ -130,21 +130,19 @@ def summary(check: Check) -> Iterator[str]:
 
 
 def confusion_table(check: Check) -> Iterator[str]:
-    """Expected digits downwards, heard ones across; keys that did not occur at all are left out."""
-    there = {key for pair in check.confusion for key in pair}
-    keys = [key for key in _ORDER if key in there]
-    if not keys:
+    """Expected digits downwards, heard ones across; none of either that did not occur."""
+    expected, heard = ({pair[side] for pair in check.confusion} for side in (0, 1))
+    rows = [row for row in (*_ORDER, EXTRA) if row in expected]
+    columns = [column for column in (*_ORDER, MISSED) if column in heard]
+    if not rows:
         return
-    rows, columns = [*keys, EXTRA], [*keys, MISSED]
-    width = 1 + max(3, *(len(str(count)) for count in check.confusion.values()))
+    width = max(4, *(len(str(count)) + 1 for count in check.confusion.values()))
+    widths = [max(width, len(column) + 1) for column in columns]
     yield "confusion: expected down, heard across"
-    yield " " * 7 + "".join(f"{column:>{max(width, len(column) + 1)}}" for column in columns)
+    yield " " * 7 + "".join(f"{column:>{wide}}" for column, wide in zip(columns, widths, strict=True))
     for row in rows:
-        cells = "".join(
-            f"{check.confusion[row, column] or '.':>{max(width, len(column) + 1)}}" for column in columns[:-1]
-        )
-        last = "" if row == EXTRA else f"{check.confusion[row, MISSED] or '.':>{max(width, len(MISSED) + 1)}}"
-        yield f"{row:>7}{cells}{last}"
+        cells = (f"{check.confusion[row, column] or '.'}" for column in columns)
+        yield f"{row:>7}" + "".join(f"{cell:>{wide}}" for cell, wide in zip(cells, widths, strict=True))
 
 
 def _percent(share: float) -> str:

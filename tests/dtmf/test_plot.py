@@ -16,7 +16,8 @@ from PIL import Image
 
 from dtmf import DtmfError, generate, write_wav
 from dtmf.cli import main
-from dtmf.plot import COLUMNS, FRAME, HIGH, KEY_BACK, LEFT, MASK, REFUSED, SOUND, WIDTH, plot
+from dtmf.panel import COLUMNS, FRAME, HIGH, KEY_BACK, LEFT, MASK, REFUSED, SOUND, WIDTH
+from dtmf.plot import plot
 from dtmf.sound_view import view
 from dtmf.spectrogram import HEAT, coloured, envelope, levels
 
