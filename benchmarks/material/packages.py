@@ -6,6 +6,7 @@ A package is downloaded with apt-get, read through dpkg-deb, and deleted; neithe
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-__all__ = ["MaterialError", "downloaded", "members", "sound_files"]
+__all__ = ["MaterialError", "UnknownPackageError", "downloaded", "members", "sound_files"]
 
 _SOUND = {".wav", ".ogg", ".oga", ".opus", ".flac", ".mp3", ".gsm", ".raw"}
 _ARCHIVES = {".pk3", ".zip"}
@@ -26,9 +27,16 @@ class MaterialError(Exception):
     """Material that cannot be had; the message says which and why."""
 
 
+class UnknownPackageError(MaterialError):
+    """This release of the distribution has no such package."""
+
+
 @contextmanager
 def downloaded(package: str) -> Iterator[Path]:
-    """The .deb of a package, for as long as the block lasts. Raises MaterialError."""
+    """The .deb of a package, for as long as the block lasts.
+
+    Raises UnknownPackageError for one that apt does not know, MaterialError for all else that goes wrong.
+    """
     with TemporaryDirectory(prefix="material-") as name:
         folder = Path(name)
         try:
@@ -39,13 +47,15 @@ def downloaded(package: str) -> Iterator[Path]:
                 text=True,
                 timeout=_DOWNLOAD_S,
                 check=False,
+                env=os.environ | {"LC_ALL": "C"},
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MaterialError(f"{package}: {error}") from error
         files = list(folder.glob("*.deb"))
         if done.returncode or not files:
-            said = done.stderr.strip().splitlines()
-            raise MaterialError(f"{package}: {said[-1] if said else 'apt-get download brought nothing'}")
+            said = (done.stderr.strip().splitlines() or ["apt-get download brought nothing"])[-1]
+            error_type = UnknownPackageError if "Unable to locate package" in said else MaterialError
+            raise error_type(f"{package}: {said}")
         yield files[0]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from material import packages
 from material.catalogue import SETS, VOICES, Source
-from material.packages import MaterialError, sound_files
+from material.packages import MaterialError, UnknownPackageError, sound_files
 from material.sound import samples_of
 from material.store import Piece, Store
 from material.voices import MADE_FROM, read_out
@@ -19,7 +19,8 @@ NAMES = (*SETS, "voices")
 def prepare(store: Store, name: str, say: Callable[[str], None] = print) -> None:
     """Bring a set into ``store``, if it is not there yet, package by package; say how it goes.
 
-    A package that cannot be had is named and left out. Raises MaterialError if none of a set's can.
+    A package that this release does not have is named and left out. Raises MaterialError if it has none of
+    a set's, or if one that it has cannot be fetched or read: half a set would pass for a whole one.
     """
     sources = SETS.get(name, ())
     made_from = "".join(f"{source.package} {source.pattern}\n" for source in sources) or MADE_FROM
@@ -33,7 +34,7 @@ def prepare(store: Store, name: str, say: Callable[[str], None] = print) -> None
         for source in sources:
             try:
                 pieces += _pieces_of(source)
-            except MaterialError as error:
+            except UnknownPackageError as error:
                 say(f"{name}: left out: {error}")
     if not pieces:
         raise MaterialError("none of its packages can be had")

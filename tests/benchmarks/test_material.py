@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import zipfile
@@ -63,6 +64,12 @@ def test_a_half_hangs_on_folder_and_stem_alone(material: ModuleType) -> None:
     assert [material.half_of(f"folder/{n}.wav") for n in range(8)] == [
         "tune", "tune", "judge", "tune", "tune", "tune", "tune", "judge",
     ]  # fmt: skip
+
+
+def test_the_page_tells_of_every_set(material: ModuleType) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "talk-off.md").read_text(encoding="utf-8")
+    described = page[page.index("## The material") : page.index("## What it gives")]
+    assert re.findall(r"^\| `([a-z-]+)` \|", described, re.MULTILINE) == list(material.NAMES)
 
 
 def test_what_a_store_is_given_it_gives_back(material: ModuleType, tmp_path: Path) -> None:
@@ -155,19 +162,22 @@ def test_a_broken_package_is_an_error_of_ours(material: ModuleType, tmp_path: Pa
 
 
 @needs_dpkg
-def test_packages_that_cannot_be_had_are_named_and_left_out(
+def test_packages_that_a_release_does_not_have_are_named_and_left_out(
     material: ModuleType, tone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = material.catalogue.Source
     monkeypatch.setitem(material.preparation.SETS, "few", (source("gone"), source("sounds", "/voice/")))
     monkeypatch.setitem(material.preparation.SETS, "none", (source("gone"),))
+    monkeypatch.setitem(material.preparation.SETS, "late", (source("sounds", "/voice/"), source("late")))
     asked = []
 
     @contextmanager
     def downloaded(name: str) -> Iterator[Path]:
         asked.append(name)
         if name == "gone":
-            raise material.MaterialError("gone: no such package")
+            raise material.packages.UnknownPackageError("gone: no such package")
+        if name == "late":
+            raise material.MaterialError("late: the mirror does not answer")
         files = {"voice/a.wav": sound_file(tone(8000), 8000), "b.wav": b"not asked for"}
         with package(tmp_path, files) as deb:
             yield deb
@@ -180,8 +190,10 @@ def test_packages_that_cannot_be_had_are_named_and_left_out(
     assert names == ["sounds/voice/a.wav"]
     material.prepare(store, "few", said.append)
     assert asked == ["gone", "sounds"]  # what is there is not fetched again
-    with pytest.raises(material.MaterialError):
+    with pytest.raises(material.MaterialError, match="none"):
         material.prepare(store, "none", said.append)
+    with pytest.raises(material.MaterialError, match="mirror"):
+        material.prepare(store, "late", said.append)
 
 
 def test_apt_says_why_a_package_cannot_be_had(
@@ -192,7 +204,13 @@ def test_apt_says_why_a_package_cannot_be_had(
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with (
-        pytest.raises(material.MaterialError, match=r"nowhere: E: Unable to locate"),
+        pytest.raises(material.packages.UnknownPackageError, match=r"nowhere: E: Unable to locate"),
+        material.packages.downloaded("nowhere"),
+    ):
+        pass
+    apt.write_text("#!/bin/sh\nexit 0\n")
+    with (
+        pytest.raises(material.MaterialError, match="brought nothing"),
         material.packages.downloaded("nowhere"),
     ):
         pass
