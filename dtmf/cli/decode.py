@@ -13,7 +13,7 @@ from dtmf.errors import DtmfError
 from dtmf.folder import sound_files
 from dtmf.hearing import decode_file
 from dtmf.keypad import KEYS_12, KEYS_16, key_index
-from dtmf.masking import HIDDEN
+from dtmf.masking import HIDDEN, mask_text
 from dtmf.standards import PROFILES, profile_named
 from dtmf.transcript import as_json, as_labels, as_line, as_text, difference
 
@@ -93,6 +93,8 @@ def command(
     written: set[Path] = set()
     for file, problem in found:
         name = click.format_filename(file)
+        if mask:
+            name = mask_text(name)
         try:
             if problem is not None:
                 raise problem

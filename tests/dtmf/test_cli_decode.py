@@ -129,6 +129,9 @@ def test_masking(tmp_path: Path) -> None:
     assert wrong.exit_code == 1
     assert VISA[:6] not in wrong.output
     assert VISA in run(path).stdout
+    missing = run("--mask", "--json", f"{VISA}.wav")
+    assert VISA not in missing.output
+    assert "••••.wav" in missing.stderr
 
 
 def test_expectations(tmp_path: Path) -> None:
