@@ -53,7 +53,8 @@ def downloaded(package: str) -> Iterator[Path]:
             raise MaterialError(f"{package}: {error}") from error
         files = list(folder.glob("*.deb"))
         if done.returncode or not files:
-            said = (done.stderr.strip().splitlines() or ["apt-get download brought nothing"])[-1]
+            errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+            said = errors[0] if errors else "apt-get download brought nothing"
             error_type = UnknownPackageError if "Unable to locate package" in said else MaterialError
             raise error_type(f"{package}: {said}")
         yield files[0]

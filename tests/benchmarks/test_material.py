@@ -200,7 +200,7 @@ def test_apt_says_why_a_package_cannot_be_had(
     material: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apt = tmp_path / "apt-get"
-    apt.write_text("#!/bin/sh\necho 'E: Unable to locate package nowhere' >&2\nexit 100\n")
+    apt.write_text("#!/bin/sh\necho 'E: Unable to locate package nowhere\nE: more of it' >&2\nexit 100\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with (
