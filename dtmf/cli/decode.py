@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -42,7 +41,7 @@ def _digits(_: click.Context, __: click.Parameter, value: str | None) -> str | N
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Write the labels of each file to DIR/NAME.txt, and print the digits.",
 )
 @click.option(
@@ -65,7 +64,7 @@ def command(
     files: tuple[str, ...],
     json_lines: bool,
     labels: bool,
-    out: Path | None,
+    out: str | None,
     expect: str | None,
     mask: bool,
     keys: str,
@@ -90,7 +89,7 @@ def command(
     found = list(_found(files))
     if labels and out is None and len(found) > 1:
         raise click.UsageError("The label tracks of several files need --out DIR.")
-    written: set[Path] = set()
+    written: set[str] = set()
     for file, problem in found:
         name = click.format_filename(file)
         if mask:
@@ -143,14 +142,16 @@ def _found(files: tuple[str, ...]) -> Iterator[tuple[str, DtmfError | None]]:
             yield file, DtmfError("is a folder without sound files")
 
 
-def _write_labels(folder: Path, file: str, track: str, written: set[Path]) -> None:
+def _write_labels(folder: str, file: str, track: str, written: set[str]) -> None:
     """Write a label track; raises DtmfError, also where the name is that of a track written before."""
-    path = folder / f"{'stdin' if file == _STDIN else Path(file).stem}.txt"
+    stem = "stdin" if file == _STDIN else os.path.splitext(os.path.basename(file))[0]
+    path = os.path.join(folder, f"{stem}.txt")
     if path in written:
         raise DtmfError(f"its labels would be {path}, as another file's are")
     written.add(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(track, encoding="utf-8")
+        os.makedirs(folder, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as label_track:
+            label_track.write(track)
     except OSError as error:
         raise DtmfError(f"its labels cannot be written to {path} ({error.strerror})") from error
