@@ -41,7 +41,7 @@ format: $(STAMP)
 
 interop: $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
-	IVR_SIM_INTEROP_REPORT=$(CURDIR)/docs/interop.md $(BIN)/python -m pytest -q -m interop tests/interop tests/sip
+	IVR_SIM_INTEROP_REPORT=$(CURDIR)/docs/interop.md $(BIN)/python -m pytest -n 3 --dist loadfile -q -m interop tests/interop tests/sip
 
 bench: $(STAMP)
 	for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done

@@ -35,6 +35,7 @@ from ivr_sim.node import Node, local_now
 ROOT = Path(__file__).parents[2]
 SOFTPHONES = ROOT / "fixtures" / "softphones"
 REPORT = "IVR_SIM_INTEROP_REPORT"  # the file that the report goes to
+PAGE = pytest.StashKey[Any]()
 CARDS = yaml.load((ROOT / "fixtures" / "cards.yaml").read_text(), Loader=yaml.BaseLoader)
 
 REACTION = 1.3  # seconds; what is keyed within one second of other keys does not answer a prompt
@@ -271,13 +272,29 @@ def pause(seconds: float) -> None:
 
 
 @pytest.fixture(scope="session")
-def report() -> Iterator[Any]:
-    versions = {c.name: c.version() if c.missing is None else "not installed" for c in CLIENTS}
-    made = import_module(".page", __package__).Report(versions)
-    yield made
-    path = os.environ.get(REPORT)
-    if path:
-        made.write(Path(path))
+def report(pytestconfig: pytest.Config) -> Any:
+    return pytestconfig.stash[PAGE]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PAGE] = import_module(".page", __package__).Report()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands in its rows; who has them all writes the page."""
+    page, path = session.config.stash[PAGE], os.environ.get(REPORT)
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[REPORT] = [(*place, *said) for place, said in page.rows.items()]
+    elif path:
+        versions = {c.name: c.version() if c.missing is None else "not installed" for c in CLIENTS}
+        page.write(Path(path), versions)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker is done."""
+    for row in getattr(node, "workeroutput", {}).get(REPORT, ()):
+        node.config.stash[PAGE].row(*row)
 
 
 @pytest.fixture(scope="session")

@@ -8,20 +8,26 @@ from typing import Any
 
 
 class Report:
-    """The rows of docs/interop.md; versions: of each telephone, in the order of the page."""
+    """The rows of docs/interop.md."""
 
     ORDER = ("register", "call", "pay", "audio", "hold", "hang-up", "cancel", "two", "odd")
 
-    def __init__(self, versions: Mapping[str, str]) -> None:
-        self._versions = versions
+    def __init__(self) -> None:
         self.rows: dict[tuple[str, str], tuple[str, str]] = {}
 
     def row(self, client: str, feature: str, result: str, measured: str = "") -> None:
         """What came of one feature of one telephone."""
         self.rows[client, feature] = (result, measured)
 
-    def write(self, path: Path) -> None:
-        """The page."""
+    def write(self, path: Path, versions: Mapping[str, str]) -> None:
+        """The page; versions: of each telephone, in the order of the page."""
+        names = list(versions)
+
+        def place(item: tuple[tuple[str, str], Any]) -> tuple[Any, ...]:
+            (client, feature), _ = item
+            kind = next((n for n, word in enumerate(self.ORDER) if feature.startswith(word)), len(self.ORDER))
+            return (names.index(client) if client in names else len(names), client, kind, feature)
+
         lines = [
             "# Interoperability",
             "",
@@ -33,14 +39,6 @@ class Report:
             "| client | version | feature | result | measured |",
             "|---|---|---|---|---|",
         ]
-        for (client, feature), (result, measured) in sorted(self.rows.items(), key=self._place):
-            lines.append(
-                f"| {client} | {self._versions.get(client, '')} | {feature} | {result} | {measured} |"
-            )
+        for (client, feature), (result, measured) in sorted(self.rows.items(), key=place):
+            lines.append(f"| {client} | {versions.get(client, '')} | {feature} | {result} | {measured} |")
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def _place(self, item: tuple[tuple[str, str], Any]) -> tuple[Any, ...]:
-        (client, feature), _ = item
-        names = list(self._versions)
-        kind = next((n for n, word in enumerate(self.ORDER) if feature.startswith(word)), len(self.ORDER))
-        return (names.index(client) if client in names else len(names), client, kind, feature)
