@@ -51,8 +51,10 @@ def test_json(tmp_path: Path) -> None:
         "events": None,
     }
     samples, rate = read_wav(path)
-    assert first["events"] == [vars(tone) for tone in decode(samples[:, 0], rate)]
-    assert list(first["events"][0]) == ["digit", "start_s", "end_s", "level_dbm0", "twist_db"]
+    fields = ["digit", "start_s", "end_s", "level_dbm0", "twist_db"]
+    tones = decode(samples[:, 0], rate)
+    assert first["events"] == [{field: getattr(tone, field) for field in fields} for tone in tones]
+    assert list(first["events"][0]) == fields
     assert (second["channel"], second["digits"]) == (2, "9")
 
 
