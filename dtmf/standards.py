@@ -6,12 +6,12 @@ holds, beside each row, the decisions taken in that freedom:
 
                      operate          |  free            |  non-operate
     tone             40 ms and more   |  ... 31 ms ...   |  23, 24, under 20 ms
-    pause            30 ms and more   |  ... 25 ms ...   |  10, under 20 ms: a hole in a digit
+    pause            30 ms and more   |  ... 23.5 ms ... |  10, under 20 ms: a hole in a digit
     frequency        1.8 %            |  ... 2.3 % ...   |  3.0, 3.5 %
     level            -24, -25 dBm0    |  see below       |  -29, -55 dBm0
 
 The standards disagree twice. ETSI wants every hole of under 20 ms bridged, NTT every pause of 30 ms heard:
-25 ms splits holes from pauses for both, and bridges a lost packet of 20 ms. And NTT wants silence from
+23.5 ms splits holes from pauses for both, and bridges a lost packet of 20 ms. And NTT wants silence from
 -29 dBm0 downwards, where a weak line is still telling us something: only its own profile obeys.
 
 Levels are of each tone alone, in dBm0; twist is the high tone's level minus the low one's (makers of
@@ -121,11 +121,11 @@ class Decision:
     """
 
     weakest_dbm0: float = -48.5  # the noise of 8 bits (A-law) lies there; see the module about NTT's -29
-    # AT&T's -8 and ETSI's +6, and what noise 15 dB below the tones adds to a measurement.
-    twist_db: tuple[float, float] = (-10.5, 7.0)
+    # AT&T's -8 and ETSI's +6, and what G.711 and noise 15 dB below the tones add to a measurement.
+    twist_db: tuple[float, float] = (-10.5, 7.5)
     offset: float = 0.023  # 1.5 % + 2 Hz is 1.79 % of 697 Hz
     shortest_ms: float = 31.0
-    hole_ms: float = 25.0
+    hole_ms: float = 23.5
 
     def __post_init__(self) -> None:
         low, high = self.twist_db
@@ -156,7 +156,7 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile("default", _ALL, tuple(STANDARDS.values())),
         Profile("att", replace(_ALL, twist_db=(-10.0, 6.0)), (STANDARDS["AT&T"],)),
-        Profile("etsi", replace(_ALL, twist_db=(-7.0, 7.0)), (STANDARDS["ETSI"],)),
+        Profile("etsi", replace(_ALL, twist_db=(-7.5, 7.5)), (STANDARDS["ETSI"],)),
         Profile("ntt", replace(_ALL, weakest_dbm0=-26.5, twist_db=(-6.5, 6.5)), (STANDARDS["NTT"],)),
     )
 }

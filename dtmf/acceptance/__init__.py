@@ -7,10 +7,10 @@ from dtmf.acceptance.category import Category, Kind
 from dtmf.acceptance.limits import limits
 from dtmf.acceptance.lines import lines
 from dtmf.acceptance.strangers import strangers
-from dtmf.acceptance.tape import Press, Tape
+from dtmf.acceptance.tape import Press, Tape, joined
 from dtmf.standards import DEFAULT, Profile
 
-__all__ = ["Category", "Kind", "Press", "Tape", "categories"]
+__all__ = ["Category", "Kind", "Press", "Tape", "categories", "joined"]
 
 
 def categories(profile: Profile = DEFAULT) -> list[Category]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from dtmf.acceptance.category import CORNERS, LAWS, TWISTS, Category, Kind, Make, Random, ordinary, total_dbm0
 from dtmf.acceptance.lines import in_hum, under_dial_tone
@@ -121,9 +122,17 @@ def _lossy(rng: Random) -> Iterator[Tape]:
         yield tape.through(rng, lost=pattern)
     for _ in range(3):
         tape, _ = _level_tape(rng, doubled(rng), rng.uniform(-20, -8), 80, 160, 65)
-        lost = rng.random(len(tape.sound) // 160 + 1) < 0.12
-        lost[1:] &= ~lost[:-1]
-        yield tape.through(rng, lost=lost)
+        yield tape.through(rng, lost=_now_and_then(rng, len(tape.sound)))
+
+
+def _now_and_then(rng: Random, count: int) -> npt.NDArray[np.bool_]:
+    """Which packets of so many samples are lost: single ones, with three or more that are not between two.
+
+    Closer losses leave nothing of a tone that is long enough to be one.
+    """
+    lost = np.zeros(count // 160 + 1, bool)
+    lost[np.cumsum(rng.integers(4, 14, len(lost))).clip(max=len(lost) - 1)] = True
+    return lost
 
 
 def _echoed_late(rng: Random) -> Iterator[Tape]:
@@ -177,11 +186,9 @@ def _held(rng: Random) -> Iterator[Tape]:
     tape, level = tapes[0]
     yield tape.through(rng, snr_db=8)
     tape, level = tapes[1]
-    yield tape.plus(scaled(voice(rng, tape.seconds + 1)[: len(tape.sound)], level - 12))
+    yield tape.plus(scaled(np.resize(voice(rng, 8), len(tape.sound)), level - 12))
     tape, level = tapes[2]
-    lost = rng.random(len(tape.sound) // 160 + 1) < 0.1
-    lost[1:] &= ~lost[:-1]
-    yield tape.through(rng, lost=lost)
+    yield tape.through(rng, lost=_now_and_then(rng, len(tape.sound)))
     tape, level = tapes[3]
     t = np.arange(len(tape.sound)) / tape.rate
     yield tape.with_sound(tape.sound * 10 ** (3 * np.sin(2 * np.pi * 1.5 * t) / 20))

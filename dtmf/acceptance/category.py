@@ -50,7 +50,7 @@ class Category:
     kind: "must" be heard, "mustnot" be (the tapes' presses are then bait), "beyond" what any standard asks
     and demanded by this project, "info" not demanded. limits: the demand in a person's words. found: the
     least share of presses that must be heard; none may be heard that is not there. edges_ms: how far a
-    start or an end may be off.
+    start or an end may be off. apart: each tape is a recording of its own.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Category:
     make: Make
     found: float = 1.0
     edges_ms: float | None = None
+    apart: bool = False
 
 
 def ordinary(rng: Random, count: int) -> tuple[Doubles, Doubles]:

@@ -199,6 +199,7 @@ def _times(profile: Profile) -> Iterator[Category]:
         limits="digits with no silence before the first and after the last",
         source="what people record",
         make=_bare,
+        apart=True,
     )
     for names, ms, source in _distinct(profile, "tone_accept_ms"):
         yield Category(

@@ -143,7 +143,7 @@ def in_hum(rng: Random, above: tuple[float, ...]) -> Iterator[Tape]:
 def _echoed(rng: Random) -> Iterator[Tape]:
     for delay, down in itertools.product((1.5, 5.0, 10.0, 15.0, 20.0), (-10.0, -14.0)):
         # The echo of one tone may be in phase and that of the other not: 5.7 dB of twist, at 10 dB down.
-        twist, mean = rng.uniform(-2, 0.5, 32), rng.uniform(-19, -6, 32)
+        twist, mean = rng.uniform(-0.5, 0.5, 32), rng.uniform(-19, -6, 32)
         low, high = mean - twist / 2, mean + twist / 2
         tone, gap = lasting(rng, 45, 90, 32), lasting(rng, 65, 100, 32)
         tape = record(rng, doubled(rng), tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high)

@@ -74,7 +74,7 @@ def strangers() -> list[Category]:
         ("noise_only", "noise of -55 to -5 dBm0, 20 s each", "makers' custom", _noises),
         ("impulse_only", "clicks, 5 to 50 a second", "LSSGR", _clicks),
         ("sweeps", "gliding tones, alone and two at once", "makers' custom", _sweeps),
-        ("voice_only", "something like speech, 40 s", "talk-off; real speech has tests of its own", _voices),
+        ("voice_only", "something like speech, 30 s", "talk-off; real speech has tests of its own", _voices),
     ]
     return [
         Category(name=name, kind="mustnot", limits=limits, source=source, make=make)
@@ -167,5 +167,5 @@ def _sweeps(rng: Random) -> Iterator[Tape]:
 
 
 def _voices(rng: Random) -> Iterator[Tape]:
-    sound = voice(rng, 40)
+    sound = voice(rng, 30)
     yield Tape(np.zeros(len(sound), np.float32)).with_sound(sound)

@@ -6,7 +6,7 @@ Nothing here is left to habit: phases are random, and so is where a tone begins 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "Press",
     "Tape",
     "doubled",
+    "joined",
     "lasting",
     "music",
     "noise",
@@ -63,6 +64,20 @@ class Tape:
     def seconds(self) -> float:
         """How long it lasts."""
         return len(self.sound) / self.rate
+
+
+def joined(tapes: Sequence[Tape], pause_s: float) -> Tape:
+    """Tapes of one rate on one, with pauses between and after them."""
+    rate = tapes[0].rate
+    pause = np.zeros(round(pause_s * rate), np.float32)
+    presses: list[Press] = []
+    parts: list[Floats] = []
+    at = 0
+    for tape in tapes:
+        presses += [(digit, start + at / rate, end + at / rate) for digit, start, end in tape.presses]
+        parts += [tape.sound, pause]
+        at += len(tape.sound) + len(pause)
+    return Tape(np.concatenate(parts), tuple(presses), rate)
 
 
 def shuffled(rng: np.random.Generator, times: int = 1) -> str:
@@ -144,13 +159,13 @@ def noise(
     rng: np.random.Generator, count: int, dbm0: float, band: tuple[float, float] | None = None
 ) -> Doubles:
     """Gaussian noise at 8 kHz of a mean level, white or within a band (Hz)."""
-    white = rng.standard_normal(count)
     if band is None:
-        return scaled(white, dbm0)
-    spectrum = np.fft.rfft(white)
-    hz = np.fft.rfftfreq(count, 1 / RATE)
+        return scaled(rng.standard_normal(count), dbm0)
+    length = 1 << max(count - 1, 1).bit_length()  # other lengths are slow
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    hz = np.fft.rfftfreq(length, 1 / RATE)
     spectrum[(hz < band[0]) | (hz > band[1])] = 0
-    return scaled(np.fft.irfft(spectrum, count), dbm0)
+    return scaled(np.fft.irfft(spectrum, length)[:count], dbm0)
 
 
 def sines(
