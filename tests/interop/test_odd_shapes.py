@@ -169,8 +169,8 @@ class Wire:
         head = ["v=0", f"o=- 7 {version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
         return "\r\n".join([*head, f"m=audio {port} RTP/AVP {formats}", *lines, ""])
 
-    def call(self, keys: list[tuple[float, str]]) -> None:
-        """Call, key, and listen until the other side hangs up."""
+    def call(self, speech: list[tuple[float, bytes]]) -> None:
+        """Call, say this, and listen until the other side hangs up."""
         target = f"sip:5000@127.0.0.1:{self.server[1]}"
         self.request("INVITE", target, 1, body=self.offer(self.shape.formats, 1))
         media = self._acknowledge(self.receive(" 200 ", 10), 1)
@@ -184,11 +184,13 @@ class Wire:
                 Route=self._route,
             )
             media = self._acknowledge(self.receive(" 200 ", 10), 2)
-        talk = threading.Thread(target=self._talk, args=(media, keys), name=self.shape.name)
+        talk = threading.Thread(target=self._talk, args=(media, speech), name=self.shape.name)
         talk.start()
-        self.receive("BYE ", 40)
-        self._over = True
-        talk.join()
+        try:
+            self.receive("BYE ", 60)
+        finally:
+            self._over = True
+            talk.join()
 
     _over = False
 
@@ -200,15 +202,17 @@ class Wire:
         port = int(re.search(r"m=audio (\d+)", text)[1])  # type: ignore[index]
         return "127.0.0.1", port
 
-    def _talk(self, media: tuple[str, int], keys: list[tuple[float, str]]) -> None:
+    def _talk(self, media: tuple[str, int], speech: list[tuple[float, bytes]]) -> None:
         shape = self.shape
         rtcp = udp() if shape.rtcp else None
-        began = time.monotonic()
-        for number, (at, packet) in enumerate(packets(shape, keys), 1):
-            while (left := began + shape.late + at - time.monotonic()) > 0 and not self._over:
+        began = time.monotonic() + shape.late
+        for number, (at, packet) in enumerate(speech, 1):
+            while (left := began + at - time.monotonic()) > 0 and not self._over:
                 threading.Event().wait(left)
             if self._over:
                 break
+            if left < -0.1:
+                began -= left  # held up: a telephone keeps its pace, and does not hurry after
             self.rtp.sendto(packet, media)
             if rtcp is not None and number % 50 == 1:
                 rtcp.sendto(
@@ -293,23 +297,23 @@ def calls(house: Any, on_reactor: Any) -> dict[str, tuple[Wire, list[BaseExcepti
         user, key, errors = name_of(shape), f"5{n:05d}", []
         on_reactor(house.watch, user)
         on_reactor(house.issue, user, key)
-        wire = Wire(house.address, user, shape)
+        wire, speech = Wire(house.address, user, shape), packets(shape, [(1.0, f"{key}#"), (4.0, "2")])
         made[user] = wire, errors
 
-        def run(wire: Wire = wire, key: str = key, errors: list[BaseException] = errors) -> None:
+        def run(wire: Wire = wire, speech: Any = speech, errors: list[BaseException] = errors) -> None:
             try:
-                wire.call([(1.0, f"{key}#"), (3.0, "2")])
+                wire.call(speech)
             except BaseException as error:
-                wire._over = True
                 errors.append(error)
             finally:
                 wire.close()
 
         threads.append(threading.Thread(target=run, name=shape.name))
-        threads[-1].start()
     for thread in threads:
-        thread.join(90)
-    on_reactor(house.node.settle)
+        thread.start()
+    for thread in threads:
+        thread.join(75)
+    on_reactor(house.node.settle, seconds=30)
     return made
 
 

@@ -184,7 +184,7 @@ def free_port() -> int:
 
 def turns(key: str, card: dict[str, str]) -> list[tuple[float, str]]:
     """What is keyed, each after so many seconds of silence."""
-    return [(1.0, f"{key}#"), (3.0, "1"), (2.5, card["number"] + card["expiry"] + card["cvv"])]
+    return [(1.0, f"{key}#"), (4.0, "1"), (3.5, card["number"] + card["expiry"] + card["cvv"])]
 
 
 def write_tones(path: Path, keyed: list[tuple[float, str]]) -> None:
