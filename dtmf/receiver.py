@@ -2,8 +2,9 @@
 
 Samples of a line are cut into blocks of 20 ms from its own start, whatever chunks they come in, and
 everything is decided at the ends of blocks: so the events depend on the samples alone. All blocks that a
-call of ``feed`` completes, on all lines, are screened in one matrix product; only lines on which
-something like a key is heard cost Python.
+call of ``feed`` completes, on all lines, are screened in one matrix product (screen.py); the machine
+(machine.py) looks closer only around what passes. A telephone line is fed a block at a time, a recording
+as many as there are: the more at once, the less each costs.
 """
 
 from __future__ import annotations
@@ -15,76 +16,84 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
-from dtmf.goertzel import HOP, PER_BLOCK, USUAL, WINDOW, measure, screen
+from dtmf.goertzel import RATE, WINDOW, Floats
+from dtmf.judgement import Judge
 from dtmf.keypad import KEYS_16, check_keys
-from dtmf.keypress import Frame, KeyDown, KeyUp, LineState
-from dtmf.refusal import WIDE, Refusals, Refused
+from dtmf.keypress import KeyDown, KeyUp, Tone
+from dtmf.look import BLOCKS, SPAN
+from dtmf.machine import QUIET, Indices, Keys, Machine, Numbers, Slots, Step
+from dtmf.presses import Presses
+from dtmf.refusal import CONTEXT, Refusals, Refused
+from dtmf.screen import Limits, cleaned, screen
+from dtmf.standards import DEFAULT, Profile
+from dtmf.stretch import Blocks, take
 
-__all__ = ["Receiver", "as_float32"]
+__all__ = ["Receiver", "as_samples"]
 
-Floats = npt.NDArray[np.float32]
+Samples = npt.NDArray[Any]  # int16 or float32
 
-# A tone that the screen saw began in that block or the one before it, and an edge of it may fill up to
-# two more without being seen there.
-_BEFORE, _AFTER = 1, 2
-_KEPT = 2  # blocks of the past: the windows of the block before reach into the one before that
-_SPAN = np.arange(WINDOW) + HOP * np.arange(1, PER_BLOCK + 1)[:, None]  # (PER_BLOCK, WINDOW)
+_USUAL = Limits()
+_LAST = np.arange(1 - BLOCKS, 1)  # blocks, up to the newest
+_MOST = 1 << 16  # blocks of all lines in one go: 22 minutes; it bounds the memory
 
 
-def as_float32(samples: npt.ArrayLike) -> Floats:
-    """Samples as float32 in [-1, 1]: int16 is scaled, floats are clipped, NaN is silence.
-
-    Raises DtmfError for other types.
-    """
+def as_samples(samples: npt.ArrayLike) -> Samples:
+    """Samples as int16 or float32, whichever they are nearer to. Raises DtmfError for other types."""
     array: npt.NDArray[Any] = np.asarray(samples)
-    if array.dtype == np.int16:
-        scaled: Floats = np.multiply(array, np.float32(1 / 32768), dtype=np.float32)
-        return scaled
+    if array.dtype in (np.int16, np.float32):
+        return array
     if array.size == 0:
-        return np.zeros(array.shape, np.float32)
+        return array.astype(np.float32)
     if array.dtype.kind != "f":
         raise DtmfError(f"samples of type {array.dtype}; give int16, or floats in [-1, 1]")
-    clipped: Floats = np.clip(array, -1, 1).astype(np.float32)
-    if np.isnan(clipped.sum()):
-        clipped[np.isnan(clipped)] = 0
-    return clipped
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 class Receiver:
-    """Listens to ``lines`` telephone lines at 8 kHz for the keys in ``keys``.
+    """Listens to ``lines`` telephone lines at 8 kHz for the keys in ``keys``, by a profile's limits.
 
     A KeyDown comes with the first block of 20 ms that ends 31 ms or more after the onset (so at most
-    51 ms after it), a KeyUp with the first that ends 25 to 30 ms after the end. Within a press holes of
-    less than 25 ms are bridged; a longer pause makes two presses of it. With ``refusals`` it also watches
-    for tones that it does not take for keys; see :meth:`refused`. Raises DtmfError for a number of lines or
-    for keys that make no sense.
+    51 ms after it; 40 and 60 where something else sounds), a KeyUp some 25 to 45 ms after the end. Within
+    a press holes of less than 23.5 ms are bridged; a longer pause makes two presses of it. With
+    ``refusals`` it also watches for tones that it does not take for keys; see :meth:`refused`. Raises
+    DtmfError for a number of lines or for keys that make no sense.
     """
 
-    def __init__(self, lines: int = 1, *, keys: str = KEYS_16, refusals: bool = False) -> None:
+    def __init__(
+        self,
+        lines: int = 1,
+        *,
+        keys: str = KEYS_16,
+        profile: Profile = DEFAULT,
+        refusals: bool = False,
+    ) -> None:
         if lines < 1:
             raise DtmfError(f"a receiver for {lines} lines; it takes at least one")
-        self._keys = check_keys(keys)
-        self._lines = lines
+        listened = check_keys(keys)
+        self._deaf_to = np.array([key not in listened for key in range(16)])
         self._all = np.arange(lines)
+        self._machine = Machine(Judge(profile.decision))
+        self._presses = Presses()
+        self._refusals = Refusals(lines, listened, profile.decision) if refusals else None
         self._pending = np.zeros((lines, WINDOW), np.float32)  # samples that do not fill a block yet
         self._filled = np.zeros(lines, np.intp)
-        self._blocks = np.zeros(lines, np.int64)  # blocks completed so far
-        self._past = np.zeros((_KEPT, lines, WINDOW), np.float32)  # block b of a line lies at b % _KEPT
-        self._seen = np.full(lines, -1, np.int64)  # the block until which a line's windows were taken
-        self._awake = np.zeros(lines, np.int64)  # the block until which its windows must be taken
-        self._states = [LineState(line, self._keys) for line in range(lines)]
-        self._refusals = Refusals(lines, self._keys) if refusals else None
+        self._number = np.zeros(lines, np.int64)  # of the next block
+        self._past = np.zeros((BLOCKS, lines, WINDOW), np.float32)  # block b of a line lies at b % BLOCKS
+        self._key = np.full(lines, -1, np.int8)  # what the screen saw in the newest block
+        self._squares = np.zeros((2, 8, lines), np.float32)  # and in the newest two, older first
+        self._slots = Slots(lines)
 
     def feed(
         self, samples: npt.ArrayLike, lines: int | Sequence[int] | npt.NDArray[Any] | None = None
     ) -> list[KeyDown | KeyUp]:
-        """Take the next samples of some lines; what became certain by them, in the order of time.
+        """Take the next samples of some lines; what became certain by them, each line's in the order of time.
 
         samples: int16, or floats in [-1, 1]; (n,) for one line, (m, n) for m, any n. lines: the index, or
         the m indices, of the lines fed; default all. Lines that are not fed stand still. Raises DtmfError
         for shapes that do not fit, indices out of range or given twice.
         """
-        array = as_float32(samples)
+        array = as_samples(samples)
         if array.ndim == 1:
             array = array[None, :]
         chosen = self._all if lines is None else self._checked(lines)
@@ -96,45 +105,43 @@ class Receiver:
             return []
         filled = self._filled[chosen]
         if len(chosen) == 1 or (filled == filled[0]).all():
-            found = self._append(chosen, array, int(filled[0]))
-        else:
-            found = []
-            for fill in np.unique(filled):
-                rows = filled == fill
-                found += self._append(chosen[rows], array[rows], int(fill))
-        found.sort(key=lambda pair: pair[0])
-        return [event for _, event in found]
+            return self._append(chosen, array, int(filled[0]))
+        events: list[KeyDown | KeyUp] = []
+        for fill in np.unique(filled).tolist():
+            rows = np.flatnonzero(filled == fill)
+            events += self._append(chosen[rows], array[rows], fill)
+        return events
 
     def refused(self) -> list[Refused]:
         """The near misses found since this was asked last, some 50 ms after each was over: tones too
-        short, too weak, with too much twist, off their frequencies. At most five per line and second;
-        none without ``refusals``.
+        short, too weak, with too much twist, off their frequencies, not pure, a line's echo. At most five
+        per line and second; none without ``refusals``.
         """
         return [] if self._refusals is None else self._refusals.found()
 
     def flush(self, line: int) -> list[KeyDown | KeyUp]:
         """The recording on this line ended: the last events of it; the line is reset."""
         self._checked(line)
-        end = int(self._blocks[line]) * WINDOW + int(self._filled[line])
-        self._states[line].finish(end)
+        end = (int(self._number[line]) * WINDOW + int(self._filled[line])) / RATE
         # Silence follows: enough to complete the last block, and to be sure of a tone that ended in it.
-        events = self.feed(np.zeros((_AFTER + 2) * WINDOW, np.float32), [line])
+        events = self.feed(np.zeros((QUIET + 1) * WINDOW, np.float32), [line])
         self.reset(line)
-        return events
+        return [_cut(event, end) for event in events]
 
     def reset(self, line: int) -> None:
         """A new call on this line: its time starts at 0 again, and what was heard is forgotten."""
-        self._checked(line)
-        self._filled[line] = 0
-        self._blocks[line] = 0
-        self._past[:, line] = 0
-        self._seen[line] = -1
-        self._awake[line] = 0
-        self._states[line] = LineState(line, self._keys)
+        at = self._checked(line)
+        self._filled[at] = 0
+        self._number[at] = 0
+        self._past[:, at] = 0
+        self._key[at] = -1
+        self._squares[:, :, at] = 0
+        self._slots.take(Slots(1), at, np.zeros(1, np.intp))
+        self._presses.reset(line)
         if self._refusals is not None:
             self._refusals.reset(line)
 
-    def _checked(self, lines: int | Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    def _checked(self, lines: int | Sequence[int] | npt.NDArray[Any]) -> Indices:
         """Indices of lines as an array."""
         chosen = np.atleast_1d(np.asarray(lines))
         if chosen.size == 0:
@@ -142,117 +149,120 @@ class Receiver:
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             raise DtmfError(f"lines {lines!r}; give indices")
         for index in (int(chosen.min()), int(chosen.max())):
-            if not 0 <= index < self._lines:
-                raise DtmfError(f"line {index} of a receiver whose lines are 0 to {self._lines - 1}")
+            if not 0 <= index < len(self._all):
+                raise DtmfError(f"line {index} of a receiver whose lines are 0 to {len(self._all) - 1}")
         if len(chosen) > 1 and np.bincount(chosen).max() > 1:
             raise DtmfError("a line is fed twice in one call")
         return chosen.astype(np.intp, copy=False)
 
-    def _append(
-        self, lines: npt.NDArray[np.intp], samples: Floats, filled: int
-    ) -> list[tuple[int, KeyDown | KeyUp]]:
+    def _append(self, lines: Indices, samples: Samples, filled: int) -> list[KeyDown | KeyUp]:
         """Add samples (m, n) to lines that all have ``filled`` samples pending."""
+        events: list[KeyDown | KeyUp] = []
         if filled:
-            samples = np.concatenate([self._pending[lines, :filled], samples], axis=1)
+            head = samples[:, : WINDOW - filled]
+            self._pending[lines, filled : filled + head.shape[1]] = _as_float32(head)
+            samples = samples[:, head.shape[1] :]
+            filled += head.shape[1]
+            if filled == WINDOW:
+                filled = 0
+                events += self._take(lines, self._pending[lines][:, None])
         count, rest = divmod(samples.shape[1], WINDOW)
+        most = max(_MOST // len(lines), 1)
+        for first in range(0, count, most):
+            part = samples[:, first * WINDOW : min(first + most, count) * WINDOW]
+            events += self._take(lines, part.reshape(len(lines), -1, WINDOW))
         if rest:
-            self._pending[lines, :rest] = samples[:, count * WINDOW :]
-        self._filled[lines] = rest
-        if not count:
+            self._pending[lines, :rest] = _as_float32(samples[:, count * WINDOW :])
+            filled = rest
+        self._filled[lines] = filled
+        return events
+
+    def _take(self, lines: Indices, blocks: Samples) -> list[KeyDown | KeyUp]:
+        """Take whole blocks (m, count, WINDOW) of lines."""
+        number, count = self._number[lines], blocks.shape[1]
+        before = None if self._refusals is None else self._before(lines, number, CONTEXT)
+        slots = self._tick(lines, blocks[:, 0], number) if count == 1 else self._many(lines, blocks, number)
+        self._number[lines] = number + count
+        changes, self._machine.changes = self._machine.changes, []
+        if not changes and self._refusals is None:
             return []
-        blocks = samples[:, : count * WINDOW].reshape(len(lines), count, WINDOW)
-        return self._advance(lines, blocks)
-
-    def _advance(self, lines: npt.NDArray[np.intp], blocks: Floats) -> list[tuple[int, KeyDown | KeyUp]]:
-        """Take whole blocks (m, count, WINDOW); events, each with the number of the block that brought it."""
-        count = blocks.shape[1]
-        limits = (USUAL,) if self._refusals is None else (USUAL, WIDE)
-        passed, *wide = (p.reshape(-1, count) for p in screen(blocks.reshape(-1, WINDOW), *limits))
-        done = self._blocks[lines]
-        busy = np.flatnonzero(passed.any(axis=1) | (self._awake[lines] > done))
-        events: list[tuple[int, KeyDown | KeyUp]] = []
-        if len(busy):
-            events = self._listen(lines[busy], blocks[busy], passed[busy])
-        if self._refusals is not None:
-            for _, event in events:
-                self._refusals.took(event)
-            busy = self._refusals.concerned(lines, wide[0])
-            if len(busy):
-                sound = np.concatenate([self._before(lines[busy], done[busy]), blocks[busy]], axis=1)
-                self._refusals.take(lines[busy], sound, wide[0][busy], done[busy])
-        for back in range(min(_KEPT, count), 0, -1):
-            self._past[(done + count - back) % _KEPT, lines] = blocks[:, count - back]
-        self._blocks[lines] = done + count
+        events = self._presses.take([change._replace(slot=slots[change.slot]) for change in changes])
+        if self._refusals is not None and before is not None:
+            echoes, self._presses.echoes = self._presses.echoes, []
+            self._refusals.take(lines, before, cleaned(blocks), number, events, echoes)
         return events
 
-    def _before(self, lines: npt.NDArray[np.intp], done: npt.NDArray[np.int64]) -> Floats:
-        """The last _KEPT blocks of lines that have had ``done`` of them: (m, _KEPT, WINDOW)."""
-        return np.stack([self._past[(done + back) % _KEPT, lines] for back in range(_KEPT)], axis=1)
+    def _tick(self, lines: Indices, block: Samples, number: Numbers) -> Indices:
+        """One block of each line: what the machine's changes name as slots."""
+        sound = cleaned(block)
+        if lines is self._all and (number == number[0]).all():
+            self._past[number[0] % BLOCKS] = sound
+        else:
+            self._past[number % BLOCKS, lines] = sound
+        # The screen puts right what it must by itself, as it does with many blocks.
+        seen = screen(sound if block.dtype == np.int16 else block, _USUAL)
+        key = self._heard(seen.key)
+        slots, before = self._slots, self._key[lines]
+        busy = (before >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
+        at = np.flatnonzero(busy)
+        if len(at):
+            its = lines[at]
+            older, old = self._squares[:, :, its]
+            step = Step(its, number[at], key[at], before[at], seen.squares[:, at], old, older, self._sound)
+            self._machine.step(slots, step)
+        idle = lines[~busy]
+        quiet = np.where(key[~busy] >= 0, 0, np.minimum(slots.quiet[idle] + 1, QUIET))
+        slots.quiet[idle] = quiet
+        slots.forget(idle[quiet >= QUIET])
+        self._key[lines] = key
+        self._squares[0][:, lines] = self._squares[1][:, lines]
+        self._squares[1][:, lines] = seen.squares
+        return self._all
 
-    def _listen(
-        self, lines: npt.NDArray[np.intp], blocks: Floats, passed: npt.NDArray[np.bool_]
-    ) -> list[tuple[int, KeyDown | KeyUp]]:
-        """Measure lines on which something may be heard, and let them judge it.
-
-        In here block 0 is the first of ``blocks``, and -1 the one before it.
-        """
+    def _many(self, lines: Indices, blocks: Samples, number: Numbers) -> Indices:
+        """Several blocks of each line: the lines that the machine's changes name as slots."""
         count = blocks.shape[1]
-        done = self._blocks[lines]
-        sound = np.concatenate([self._before(lines, done), blocks], axis=1).reshape(len(lines), -1)
-        # What will be asked for, as far as one can know beforehand, is measured in one product.
-        wanted = np.zeros((len(lines), count + _BEFORE), bool)
-        for shift in range(_BEFORE + _AFTER + 1):
-            part = wanted[:, shift : shift + count]
-            part |= passed[:, : part.shape[1]]
-        seen = self._seen[lines] - done
-        wanted[:, :_BEFORE] &= seen[:, None] < -1
-        wanted[:, _BEFORE] |= self._awake[lines] > done
-        rows, columns = np.nonzero(wanted)
-        frames = _frames(sound, rows, columns - _BEFORE, done)
-        measured = dict(
-            zip(zip(rows.tolist(), (columns - _BEFORE).tolist(), strict=True), frames, strict=True)
-        )
+        seen = screen(blocks.reshape(-1, WINDOW), _USUAL)
+        squares = np.empty((8, len(lines), count + 2), np.float32)
+        squares[:, :, :2] = self._squares[:, :, lines].transpose(1, 2, 0)
+        squares[:, :, 2:] = seen.squares.reshape(8, len(lines), count)
+        key = np.full((len(lines), count + 2), -1, np.int8)
+        key[:, 1] = self._key[lines]
+        key[:, 2:] = self._heard(seen.key).reshape(len(lines), count)
+        slots = Slots(len(lines))
+        slots.take(self._slots, self._all[: len(lines)], lines)
+        past = self._before(lines, number, BLOCKS - 1)
+        rows = take(self._machine, slots, Blocks(blocks, past, number, squares, key))
+        self._slots.take(slots, lines, self._all[: len(lines)])
+        self._key[lines] = key[:, -1]
+        self._squares[:, :, lines] = squares[:, :, -2:].transpose(2, 0, 1)
+        for back in range(min(BLOCKS, count), 0, -1):
+            self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
+        return lines[rows]
 
-        events: list[tuple[int, KeyDown | KeyUp]] = []
-        for row, line in enumerate(lines.tolist()):
-            state, hits = self._states[line], passed[row].tolist()
-            taken, awake = int(seen[row]), int(self._awake[line] - done[row])
-            for block in range(-_BEFORE, count):
-                hit = block >= 0 and hits[block]
-                soon = block + _BEFORE < count and hits[block + _BEFORE]
-                if block <= taken or not (block < awake or hit or soon):
-                    continue
-                if (row, block) not in measured:
-                    [measured[row, block]] = _frames(sound, np.array([row]), np.array([block]), done)
-                events += [(block, event) for event in state.take(measured[row, block])]
-                taken = block
-                if hit:
-                    awake = max(awake, block + 1 + _AFTER)
-                if state.down:
-                    awake = max(awake, block + 2)
-            self._seen[line] = taken + done[row]
-            self._awake[line] = awake + done[row]
-        return events
+    def _heard(self, key: Keys) -> Keys:
+        """Without the keys that nobody listens for."""
+        key[(key >= 0) & self._deaf_to[key]] = -1
+        return key
+
+    def _before(self, lines: Indices, number: Numbers, count: int) -> Floats:
+        """The last blocks before some numbers: (m, count, WINDOW)."""
+        at = number[:, None] + np.arange(-count, 0)
+        return self._past[at % BLOCKS, lines[:, None]]
+
+    def _sound(self, lines: Indices, number: Numbers) -> Floats:
+        """The blocks of lines that end with their newest: (m, SPAN)."""
+        return self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]].reshape(-1, SPAN)
 
 
-def _frames(
-    sound: Floats, rows: npt.NDArray[np.intp], blocks: npt.NDArray[np.intp], done: npt.NDArray[np.int64]
-) -> list[list[Frame]]:
-    """The windows that end in some blocks: per block a list of PER_BLOCK frames.
+def _as_float32(samples: Samples) -> Floats:
+    return cleaned(samples) if samples.dtype == np.int16 else samples
 
-    sound: (m, samples), starting _KEPT blocks before block 0; rows, blocks: which; done: per row, the
-    blocks of the line before block 0.
-    """
-    starts = rows * sound.shape[1] + (blocks + _KEPT - 1) * WINDOW
-    windows = measure(sound.ravel()[starts[:, None, None] + _SPAN])
-    ends = ((done[rows] + blocks) * WINDOW)[:, None] + HOP * np.arange(1, PER_BLOCK + 1)
-    flat = list(
-        map(
-            Frame,
-            ends.ravel().tolist(),
-            windows.keys.tolist(),
-            windows.tones.tolist(),
-            windows.power.tolist(),
-        )
-    )
-    return [flat[i : i + PER_BLOCK] for i in range(0, len(flat), PER_BLOCK)]
+
+def _cut(event: KeyDown | KeyUp, end_s: float) -> KeyDown | KeyUp:
+    """No tone lasts beyond the end of its recording."""
+    if isinstance(event, KeyDown) or event.tone.end_s <= end_s:
+        return event
+    tone = event.tone
+    last = max(end_s, tone.start_s + 1 / RATE)
+    return KeyUp(event.line, Tone(tone.digit, tone.start_s, last, tone.level_dbm0, tone.twist_db))

@@ -1,0 +1,215 @@
+"""Is it a key? The rules, for many looks at once.
+
+A clean tone is taken as soon as it is long enough. What sounds with something else waits until there is
+more of it, and is held to more: speech and music make pairs that are nearly right, for a while. What tells
+them from keys is the rest of their spectrum, above all the third peak, and how exactly two frequencies are
+met at once. Where hum or a dial tone is in the way, the same is asked of windows that are deaf to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dtmf.goertzel import HOP, LOW_BAND, RATE, TONES_HZ, WINDOW, Floats, amplitude
+from dtmf.look import (
+    FRAMES,
+    Measured,
+    Pieces,
+    Windows,
+    chosen,
+    measure,
+    pieces,
+    put,
+    third_peak,
+    window_loss,
+    windows,
+    windows_nulled,
+)
+from dtmf.standards import Decision
+
+__all__ = ["ACCEPT", "REFUSE", "WAIT", "Judge", "Said"]
+
+REFUSE, ACCEPT, WAIT = 0, 1, 2
+
+Keys = npt.NDArray[np.int8]
+Bools = npt.NDArray[np.bool_]
+
+_CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
+_HOPE = 0.40  # of the power must be in the pair, somewhere
+_LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
+_BEFORE = 160  # samples before an onset that say something about it
+_BLOCKS_AT = (8, 12, 16)  # the windows that are the newest three blocks
+_HZ_LOW, _HZ_HIGH = TONES_HZ[:4].astype(np.float32), TONES_HZ[4:].astype(np.float32)
+_FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
+
+
+# What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones, echo
+# and speech (the tapes of `dtmf grid`) from speech and music (the tuning half of docs/talk-off.md).
+WEIGHTS = {
+    "error": -16.8,  # of the amplitudes, from those of a tone with sharp edges
+    "noise": 39.8,  # what noise of this power adds to that
+    "off": -5.02,  # the frequencies, in percent
+    "unsteadiness": -0.23,  # of the phases, as a power of ten
+    "ratio": -12.5,  # the pair's share of all power but the low band's
+    "whole": 11.4,  # the pair's share of all power
+    "peak": -1.23,  # the third peak relative to the weaker tone, dB
+    "length": -0.06,  # ms
+    "begun": 3.48,  # the onset was seen
+}
+_WEIGHTS = np.array(list(WEIGHTS.values()), np.float32)
+_ENOUGH = 6.35 + 1.2  # the fit's bias, and room to spare: no false key comes nearer than 0.2
+
+
+def _db(value: float) -> float:
+    return float(10 ** (value / 10))
+
+
+@dataclass(frozen=True)
+class Said:
+    """Of j looks: REFUSE, ACCEPT or WAIT; what was found and measured; deaf: in windows without the low band."""
+
+    verdict: Keys
+    found: Pieces
+    measured: Measured
+    deaf: Bools
+
+
+class Judge:
+    """Applies one Decision."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.hole = decision.hole_ms * RATE / 1000
+        self._shortest = decision.shortest_ms * RATE / 1000
+        self._offset = decision.offset
+        self._weakest = amplitude(decision.weakest_dbm0) ** 2
+        self._twist = _db(decision.twist_db[0]), _db(decision.twist_db[1])
+
+    def judge(self, sound: Floats, key: Keys, after: Floats) -> Said:
+        """Looks (j, SPAN) at a key each; what began before ``after`` (samples of the look) is left out."""
+        seen = windows(sound, key)
+        found, heard = self._pieces(seen, after)
+        measured = measure(seen, found, heard)
+        pair = (measured.low + measured.high) / 2
+        weaker = np.minimum(measured.low, measured.high)
+        clean = (measured.power - pair) < _CLEAN * weaker
+        clean &= (measured.steadiness > 0.95) & (measured.error < 0.25) & (measured.count >= 2)
+        clean &= found.begun | (found.length < self._shortest)
+        long_enough = found.length >= self._shortest
+        verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
+        within = self._within(key, measured)
+        verdict[clean & long_enough & within] = ACCEPT
+        verdict[clean & long_enough & ~within & found.over] = REFUSE
+        said = Said(verdict, found, measured, np.zeros(len(key), bool))
+        unclean = np.flatnonzero(~clean)
+        if len(unclean):
+            self._unclean(said, seen, sound, key, after, unclean)
+        return said
+
+    def _unclean(
+        self,
+        said: Said,
+        seen: Windows,
+        sound: Floats,
+        key: Keys,
+        after: Floats,
+        at: npt.NDArray[np.intp],
+    ) -> None:
+        """Judge those that sound with something else: the verdicts at ``at``."""
+        # The block that is best, and how much of it is hum or dial tone.
+        low, high = seen.low[at][:, _BLOCKS_AT], seen.high[at][:, _BLOCKS_AT]
+        power = seen.power[at][:, _BLOCKS_AT] + np.float32(1e-12)
+        measured = said.measured
+        pair = np.square(np.abs(low)) / window_loss(measured.low_off[at])[:, None]
+        pair += np.square(np.abs(high)) / window_loss(measured.high_off[at])[:, None]
+        pair /= 2 * power
+        best = pair.argmax(axis=1)
+        look = np.arange(len(at))
+        start = np.array(_BLOCKS_AT)[best] * HOP
+        block = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[at, start]
+        band = block @ LOW_BAND
+        share = np.einsum("jl,jl->j", band, band) / (WINDOW * power[look, best])
+        pair = pair[look, best]
+        plain = (share < 0.12) & (pair > _HOPE)
+        other = (share >= 0.12) & ((pair > _HOPE) | (pair > 0.7 * (1 - share)) | (share > 0.8))
+        easy = at[plain]
+        if len(easy):
+            measured = chosen(said.measured, easy)
+            measured.power[:] *= 1 - share[plain]
+            measured.low_band[:] = share[plain]
+            said.verdict[easy] = self._rules(sound[easy], key[easy], chosen(said.found, easy), measured)
+        hard = at[other]
+        if len(hard):
+            seen = windows_nulled(sound[hard], key[hard])
+            found, heard = self._pieces(seen, after[hard])
+            measured = measure(seen, found, heard)
+            said.verdict[hard] = self._rules(sound[hard], key[hard], found, measured)
+            put(said.found, hard, found)
+            put(said.measured, hard, measured)
+            said.deaf[hard] = True
+
+    def _pieces(self, seen: Windows, after: Floats) -> tuple[Pieces, Bools]:
+        """Where the pair stood, relative to where it is fullest; and which windows count for its shape."""
+        low, high = np.abs(seen.low), np.abs(seen.high)
+        gone = _FRAME_START < after[:, None]
+        both = low * high
+        both[gone] = 0
+        look = np.arange(len(low))
+        fullest = both.argmax(axis=1)
+        low /= (low[look, fullest] + np.float32(1e-12))[:, None]
+        high /= (high[look, fullest] + np.float32(1e-12))[:, None]
+        found = pieces(np.minimum(low, high), self.hole, after)
+        heard = ~gone & (_FRAME_START > (found.start - (WINDOW + _BEFORE))[:, None])
+        return found, heard
+
+    def _within(self, key: Keys, measured: Measured) -> Bools:
+        """Frequencies, levels and twist are within the limits."""
+        low, high = measured.low, measured.high
+        within: Bools = np.abs(measured.low_off) < self._offset * _HZ_LOW[key >> 2]
+        within &= np.abs(measured.high_off) < self._offset * _HZ_HIGH[key & 3]
+        within &= np.minimum(low, high) > self._weakest
+        within &= (high > low * self._twist[0]) & (high < low * self._twist[1])
+        return within
+
+    def _rules(self, sound: Floats, key: Keys, found: Pieces, measured: Measured) -> Keys:
+        """The verdicts on what does not sound alone."""
+        verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
+        pair = (measured.low + measured.high) / 2
+        ratio = np.minimum(pair / np.maximum(measured.power, np.float32(1e-12)), 1)
+        may = self._within(key, measured)
+        may &= (ratio > _HOPE) & (measured.steadiness > 0.9) & (measured.count >= 2)
+        may &= found.length >= np.where(found.over, self._shortest, _LONG_ENOUGH)
+        at = np.flatnonzero(may)
+        if len(at):
+            good = _is_key(sound[at], key[at], chosen(found, at), chosen(measured, at), ratio[at])
+            verdict[at[good]] = ACCEPT
+        return verdict
+
+
+def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Floats:
+    """What speaks for a key and what against it, (j, len(WEIGHTS)); ratio: the pair's share of the power."""
+    low_hz, high_hz = _HZ_LOW[key >> 2], _HZ_HIGH[key & 3]
+    weaker = np.minimum(measured.low, measured.high)
+    peak = third_peak(sound, found, low_hz + measured.low_off, high_hz + measured.high_off) / weaker
+    off = np.maximum(np.abs(measured.low_off) / low_hz, np.abs(measured.high_off) / high_hz)
+    noise = np.maximum(measured.power - (measured.low + measured.high) / 2, 0)
+    columns = (
+        measured.error,
+        np.sqrt(noise * np.float32(2 / WINDOW) / weaker),
+        100 * off,
+        np.log10(np.maximum(1 - measured.steadiness, np.float32(1e-3))),
+        ratio,
+        ratio * (1 - measured.low_band),
+        np.clip(10 * np.log10(np.maximum(peak, np.float32(1e-9))), -20, 5),
+        np.minimum(found.length * np.float32(1000 / RATE), 60),
+        found.begun,
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _is_key(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Bools:
+    """Whether so much else beside a key's pair is still a key."""
+    score: Bools = evidence(sound, key, found, measured, ratio) @ _WEIGHTS > _ENOUGH
+    return score

@@ -1,0 +1,140 @@
+"""The first look: blocks of 20 ms, end to end, of all lines in one matrix product.
+
+A tone of 40 ms or more fills at least one block, wherever it starts. A block may hold a key if one tone of
+each group outweighs the rest of its group, both are loud enough and not too unlike each other, and the pair
+is a fair part of all that sounds. The matrix is deaf to hum and dial tones: here those cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dtmf.goertzel import LOW_BAND, NULLED, WINDOW, Floats, amplitude
+
+__all__ = ["Limits", "Screened", "cleaned", "same_pair", "screen"]
+
+_CHUNK = 1024  # blocks per product: intermediate results stay in the cache
+_LOUDEST = 1e3  # squared amplitude; what exceeds it is no sound, and is put right before it is judged
+_STEP = np.float32(1 / 32768)  # of 16 bits
+_NULLED_16 = NULLED * _STEP
+# Of 40 ms, one of the two neighbours of the block that the tone fills holds 10 ms: half of its amplitude.
+_BESIDE = np.float32(0.12)  # of the power
+_IN_GROUP = np.float32(0.25)  # of the strongest of its group there
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a block must hold to pass.
+
+    weakest_dbm0: of each tone. share_of_group: of a group's power, in its strongest tone (a tone 2 % off
+    its frequency keeps more). twist_db: the high tone's level minus the low one's, from and to; the
+    judgement is stricter, but the edges of a tone are not even. share: of all power but the low band's,
+    in the pair.
+    """
+
+    weakest_dbm0: float = -50.0
+    share_of_group: float = 0.69
+    twist_db: tuple[float, float] = (-12.5, 9.0)
+    share: float = 0.40
+
+
+@dataclass(frozen=True)
+class Screened:
+    """squares: (8, n) squared amplitudes of the eight tones. key: (n,) the key that may sound, or -1."""
+
+    squares: Floats
+    key: npt.NDArray[np.int8]
+
+
+def cleaned(samples: npt.NDArray[Any]) -> Floats:
+    """Samples as float32 in [-1, 1]: int16 is scaled, floats are clipped, NaN is silence."""
+    if samples.dtype == np.int16:
+        return np.multiply(samples, _STEP, dtype=np.float32)
+    clipped = np.clip(samples, -1, 1).astype(np.float32, copy=False)
+    clipped[np.isnan(clipped)] = 0
+    return clipped
+
+
+def screen(blocks: npt.NDArray[Any], limits: Limits) -> Screened:
+    """Look at blocks (n, 160), int16 or floats in [-1, 1]."""
+    count = len(blocks)
+    squares = np.empty((8, count), np.float32)
+    key = np.full(count, -1, np.int8)
+    size = min(_CHUNK, count)
+    parts = np.empty((size, 16), np.float32)
+    found = np.empty((8, size), np.float32)
+    floats = None if blocks.dtype == np.float32 else np.empty((size, WINDOW), np.float32)
+    matrix = _NULLED_16 if blocks.dtype == np.int16 else NULLED
+    # Samples that are no numbers, or far too large, are put right below.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for first in range(0, count, _CHUNK):
+            chunk = blocks[first : first + _CHUNK]
+            sound = chunk
+            if floats is not None:
+                sound = floats[: len(chunk)]
+                np.copyto(sound, chunk, casting="same_kind")
+            if len(chunk) < size:
+                parts, found = parts[: len(chunk)], np.empty((8, len(chunk)), np.float32)
+            np.matmul(sound, matrix, out=parts)
+            np.square(parts, out=parts)
+            np.add(parts[:, :8].T, parts[:, 8:].T, out=found)
+            _judge(chunk, found, limits, key[first : first + len(chunk)])
+            squares[:, first : first + len(chunk)] = found
+    return Screened(squares, key)
+
+
+def _judge(blocks: npt.NDArray[Any], squares: Floats, limits: Limits, key: npt.NDArray[np.int8]) -> None:
+    """Which of some blocks pass: written into ``key``."""
+    low, high = squares[:4], squares[4:]
+    low_sum, high_sum = low.sum(axis=0), high.sum(axis=0)
+    wild = np.flatnonzero(~(low_sum + high_sum < _LOUDEST))
+    if len(wild):
+        part = np.square(cleaned(blocks[wild]) @ NULLED)
+        squares[:, wild] = (part[:, :8] + part[:, 8:]).T
+        low_sum, high_sum = low.sum(axis=0), high.sum(axis=0)
+    best_low, best_high = low.max(axis=0), high.max(axis=0)
+    weakest = np.float32(amplitude(limits.weakest_dbm0) ** 2)
+    may = best_low > limits.share_of_group * low_sum
+    may &= best_high > limits.share_of_group * high_sum
+    may &= best_low > weakest
+    may &= best_high > weakest
+    may &= best_high > best_low * np.float32(10 ** (limits.twist_db[0] / 10))
+    may &= best_high < best_low * np.float32(10 ** (limits.twist_db[1] / 10))
+    at = np.flatnonzero(may)
+    if not len(at):
+        return
+    sound = cleaned(blocks[at])
+    power = np.einsum("bs,bs->b", sound, sound)
+    enough = (best_low[at] + best_high[at]) * np.float32(WINDOW / 2 / limits.share)
+    poor = np.flatnonzero(enough <= power)
+    if len(poor):
+        band = sound[poor] @ LOW_BAND
+        power[poor] -= np.einsum("bl,bl->b", band, band)
+    at = at[enough > power]
+    key[at] = 4 * low[:, at].argmax(axis=0) + high[:, at].argmax(axis=0)
+
+
+def same_pair(
+    squares: Floats,
+    key: npt.NDArray[np.int8],
+    at: npt.NDArray[np.intp],
+    beside: Floats,
+    beside_at: npt.NDArray[np.intp],
+) -> npt.NDArray[np.bool_]:
+    """Whether blocks beside some that passed have enough of the same two tones.
+
+    squares[:, at]: those that passed, with their keys (n,); beside[:, beside_at]: their neighbours.
+    """
+    row, column = key >> 2, 4 + (key & 3)
+    near = beside[:, beside_at]
+    place = np.arange(len(key))
+    low, high = near[row, place], near[column, place]
+    same = low > _BESIDE * squares[row, at]
+    same &= high > _BESIDE * squares[column, at]
+    same &= low > _IN_GROUP * near[:4].max(axis=0)
+    same &= high > _IN_GROUP * near[4:].max(axis=0)
+    return same

@@ -1,0 +1,187 @@
+"""Many blocks of some lines at once: cut into stretches that do not depend on each other.
+
+Blocks that passed the screen belong together unless QUIET others lie between two of them, for then the
+machine forgets everything. So groups of them can be taken side by side; only the first of a line may go on
+with what the line was at before, and only the last leaves something behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dtmf.goertzel import WINDOW, Floats
+from dtmf.look import BLOCKS, SPAN
+from dtmf.machine import QUIET, Bools, Indices, Keys, Machine, Numbers, Slots, Step
+from dtmf.screen import cleaned, same_pair
+
+__all__ = ["Blocks", "take"]
+
+_BEFORE = BLOCKS - 1
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of m lines, and what the screen saw in them.
+
+    sound: (m, count, WINDOW). past: (m, BLOCKS - 1, WINDOW), the blocks before. number: (m,) of the first.
+    squares: (8, m, count + 2) and key: (m, count + 2) begin with those of the last two blocks before.
+    """
+
+    sound: npt.NDArray[Any]
+    past: Floats
+    number: Numbers
+    squares: Floats
+    key: Keys
+
+    @property
+    def count(self) -> int:
+        """Blocks of each line."""
+        return self.sound.shape[1]
+
+
+@dataclass(frozen=True)
+class _Stretches:
+    """row: of the line; first, last: block; goes_on: from the line's state."""
+
+    row: Indices
+    first: Indices
+    last: Indices
+    goes_on: Bools
+
+
+def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
+    """Let the machine take the blocks of lines that are in ``slots``; those are then as at the end.
+
+    slots: one for each line. Gives the row of each slot that the machine's changes name.
+    """
+    cut, keeps = _cut(slots, blocks)
+    # The longest first: those that are at their end leave the others in one piece.
+    order = np.argsort(cut.first - cut.last, kind="stable")
+    row, first, last = cut.row[order], cut.first[order], cut.last[order]
+    states = Slots(len(row))
+    states.quiet[:] = 0
+    old = np.flatnonzero(cut.goes_on[order])
+    states.take(slots, old, row[old])
+    states.quiet[first > 0] = 0
+    _run(machine, states, blocks, row, first, last)
+
+    quiet = np.full(len(slots.key), QUIET, np.int8)
+    for back in range(min(QUIET, blocks.count) - 1, -1, -1):
+        quiet[blocks.key[:, -1 - back] >= 0] = back
+    none = (blocks.key[:, 2:] < 0).all(axis=1)
+    quiet[none] = np.minimum(slots.quiet[none] + min(blocks.count, QUIET), QUIET)
+    fresh = np.flatnonzero(~keeps | (quiet >= QUIET))
+    slots.take(Slots(1), fresh, np.zeros(len(fresh), np.intp))
+    unfinished = np.flatnonzero(last == blocks.count - 1)
+    slots.take(states, row[unfinished], unfinished)
+    slots.quiet[:] = quiet
+    return row
+
+
+def _run(
+    machine: Machine, states: Slots, blocks: Blocks, row: Indices, first: Indices, last: Indices
+) -> None:
+    """Block by block, all stretches in step; they are sorted by length, the longest first."""
+    width = blocks.count + 2
+    squares, key = blocks.squares.reshape(8, -1), blocks.key.ravel()
+    place = row * width + first + 2
+    number = blocks.number[row] + first
+    length = last - first + 1
+    sound = _Sound(blocks, row)
+    active = len(row)
+    step = 0
+    while active:
+        at = np.arange(active)
+        here = place[:active] + step
+        machine.step(
+            states,
+            Step(
+                at,
+                number[:active] + step,
+                key[here],
+                key[here - 1],
+                squares[:, here],
+                squares[:, here - 1],
+                squares[:, here - 2],
+                sound,
+            ),
+        )
+        step += 1
+        while active and length[active - 1] <= step:
+            active -= 1
+
+
+class _Sound:
+    """The BLOCKS blocks that end with a block of a stretch."""
+
+    def __init__(self, blocks: Blocks, row: Indices) -> None:
+        self._row = row
+        self._number = blocks.number[row]
+        lines = len(blocks.sound)
+        samples = blocks.sound.reshape(lines, -1)
+        early = cleaned(samples[:, : _BEFORE * WINDOW])
+        begin = np.concatenate([blocks.past.reshape(lines, -1), early], axis=1)
+        self._begin = np.lib.stride_tricks.sliding_window_view(begin, SPAN, axis=1)
+        self._rest = (
+            np.lib.stride_tricks.sliding_window_view(samples, SPAN, axis=1) if blocks.count >= BLOCKS else None
+        )
+
+    def __call__(self, slot: Indices, number: Numbers) -> Floats:
+        """(j, SPAN) of some slots and numbers of blocks."""
+        row, block = self._row[slot], number - self._number[slot]
+        early = block < _BEFORE
+        if self._rest is None or early.all():
+            return self._begin[row, block * WINDOW]
+        if not early.any():
+            return cleaned(self._rest[row, (block - _BEFORE) * WINDOW])
+        sound = np.empty((len(slot), SPAN), np.float32)
+        sound[early] = self._begin[row[early], block[early] * WINDOW]
+        sound[~early] = cleaned(self._rest[row[~early], (block[~early] - _BEFORE) * WINDOW])
+        return sound
+
+
+def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Bools]:
+    """The stretches, and the lines (m,) that are still in the group that they were in before."""
+    count = blocks.count
+    width = count + 2
+    flat = blocks.key.ravel()
+    place = np.flatnonzero(flat >= 0)
+    row, block = np.divmod(place, width)
+    block -= 2
+    # What a line is in the middle of began with a block that passed, some blocks ago.
+    amid = np.flatnonzero(slots.quiet < QUIET)
+    if len(amid):
+        row = np.concatenate([row, amid])
+        block = np.concatenate([block, -1 - slots.quiet[amid].astype(np.intp)])
+        place = np.concatenate([place, np.full(len(amid), -1)])
+        order = np.lexsort((block, row))
+        row, block, place = row[order], block[order], place[order]
+    keeps = np.zeros(len(blocks.key), bool)
+    if not len(row):
+        nothing = np.zeros(0, np.intp)
+        return _Stretches(nothing, nothing, nothing, nothing.astype(bool)), keeps
+    new = np.append(True, (row[1:] != row[:-1]) | (block[1:] - block[:-1] > QUIET))
+    group = np.cumsum(new) - 1
+    begin = np.flatnonzero(new)
+    end = np.append(begin[1:], len(row)) - 1
+    old = block[begin] < 0
+    final = np.append(row[begin[1:]] != row[begin[:-1]], True)
+    keeps[row[begin[final & old]]] = True
+
+    # Work begins in a group with the first block that has the same pair beside it.
+    first = np.full(len(begin), count)
+    may = np.flatnonzero((place >= 0) & (block >= -1) & (block < count - 1))
+    at = place[may]
+    squares = blocks.squares.reshape(8, -1)
+    same = same_pair(squares, flat[at], at, squares, at + 1)
+    same |= same_pair(squares, flat[at], at, squares, at - 1)
+    np.minimum.at(first, group[may[same]], block[may[same]] + 1)
+    busy = (slots.key >= 0) | (slots.pending >= 0)
+    first[old & busy[row[begin]]] = 0
+    some = np.flatnonzero(first < count)
+    last = np.minimum(block[end[some]] + QUIET, count - 1)
+    return _Stretches(row[begin[some]], first[some], last, old[some]), keeps
