@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dtmf.acceptance.tape import Tape
+from dtmf.standards import Profile, Standard
 
 __all__ = [
     "CORNERS",
@@ -24,7 +25,9 @@ __all__ = [
     "Kind",
     "Make",
     "Random",
+    "distinct",
     "ordinary",
+    "short",
     "total_dbm0",
 ]
 
@@ -76,3 +79,19 @@ def ordinary(rng: Random, count: int) -> tuple[Doubles, Doubles]:
 def total_dbm0(low: float, high: float) -> float:
     """The level of two tones together."""
     return float(10 * np.log10(10 ** (low / 10) + 10 ** (high / 10)))
+
+
+def distinct(profile: Profile, field: str) -> Iterator[tuple[str, Any, str]]:
+    """The different values of a field in a profile's standards: whose it is, the value, the sources."""
+    values: dict[Any, list[Standard]] = {}
+    for standard in profile.standards:
+        values.setdefault(getattr(standard, field), []).append(standard)
+    for value, owners in values.items():
+        if value is not None:
+            names = "+".join(short(owner) for owner in owners)
+            yield names, value, "; ".join(owner.source for owner in owners)
+
+
+def short(standard: Standard) -> str:
+    """A standard's name as part of a category's."""
+    return standard.name.replace("&", "").lower()

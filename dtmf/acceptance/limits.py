@@ -9,12 +9,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from dtmf.acceptance.category import CORNERS, DIRECTIONS, LAWS, LEVELS, Category, Doubles, Random, ordinary
+from dtmf.acceptance.category import (
+    CORNERS,
+    DIRECTIONS,
+    LAWS,
+    LEVELS,
+    Category,
+    Doubles,
+    Random,
+    distinct,
+    ordinary,
+    short,
+)
 from dtmf.acceptance.tape import Tape, doubled, lasting, record, shuffled
+from dtmf.acceptance.times import times
 from dtmf.standards import Profile, Standard
 
 __all__ = ["limits"]
@@ -22,29 +33,14 @@ __all__ = ["limits"]
 
 def limits(profile: Profile) -> list[Category]:
     """The limits that the profile's standards set."""
-    return [*_frequencies(profile), *_levels(profile), *_times(profile), *_corners(profile)]
-
-
-def _distinct(profile: Profile, field: str) -> Iterator[tuple[str, Any, str]]:
-    """The values of a field in the profile's standards: name for it, value, sources."""
-    values: dict[Any, list[Standard]] = {}
-    for standard in profile.standards:
-        values.setdefault(getattr(standard, field), []).append(standard)
-    for value, owners in values.items():
-        if value is not None:
-            names = "+".join(_short(owner) for owner in owners)
-            yield names, value, "; ".join(owner.source for owner in owners)
-
-
-def _short(standard: Standard) -> str:
-    return standard.name.replace("&", "").lower()
+    return [*_frequencies(profile), *_levels(profile), *times(profile), *_corners(profile)]
 
 
 # Frequency.
 
 
 def _frequencies(profile: Profile) -> Iterator[Category]:
-    for names, (share, more), source in _distinct(profile, "offset_operate"):
+    for names, (share, more), source in distinct(profile, "offset_operate"):
         yield Category(
             name=f"freq_accept.{names}",
             kind="must",
@@ -52,7 +48,7 @@ def _frequencies(profile: Profile) -> Iterator[Category]:
             source=source,
             make=partial(_off, share=share, more=more, most=1.0),
         )
-    for names, limit, source in _distinct(profile, "offset_non_operate"):
+    for names, limit, source in distinct(profile, "offset_non_operate"):
         yield Category(
             name=f"freq_reject.{names}",
             kind="mustnot",
@@ -101,7 +97,7 @@ def _too_far_off(rng: Random, limit: float) -> Iterator[Tape]:
 
 
 def _levels(profile: Profile) -> Iterator[Category]:
-    for names, (weakest, strongest), source in _distinct(profile, "level_operate"):
+    for names, (weakest, strongest), source in distinct(profile, "level_operate"):
         yield Category(
             name=f"level_accept.{names}",
             kind="must",
@@ -109,7 +105,7 @@ def _levels(profile: Profile) -> Iterator[Category]:
             source=source,
             make=partial(_loud_and_soft, weakest=weakest, strongest=strongest),
         )
-    for names, limit, source in _distinct(profile, "level_non_operate"):
+    for names, limit, source in distinct(profile, "level_non_operate"):
         if limit < profile.decision.weakest_dbm0:  # NTT's -29 dBm0 is for its own profile alone
             yield Category(
                 name=f"level_reject.{names}",
@@ -120,7 +116,7 @@ def _levels(profile: Profile) -> Iterator[Category]:
             )
     for standard in profile.standards:
         yield Category(
-            name=f"twist_accept.{_short(standard)}",
+            name=f"twist_accept.{short(standard)}",
             kind="must",
             limits="{:+g} to {:+g} dB, high to low, also where a tone is at its limit".format(
                 *standard.twist_operate_db
@@ -174,173 +170,20 @@ def _steps(rng: Random) -> Iterator[Tape]:
     yield record(rng, doubled(rng), tone_ms=50, gap_ms=50, low_dbm0=step, high_dbm0=step)
 
 
-# Time.
-
-
-def _times(profile: Profile) -> Iterator[Category]:
-    yield Category(
-        name="clean",
-        kind="must",
-        limits="50 to 250 ms, pauses alike; starts and ends within 2 ms",
-        source="ITU-T Q.23",
-        make=_clean,
-        edges_ms=2.0,
-    )
-    yield Category(
-        name="timing",
-        kind="must",
-        limits="tone/pause 65/65, 50/50, 50/45, 45/55, 70/50, 100/70, 55/41, 41/55 ms",
-        source="EIA-464; 3GPP TS 26.114; RTCDTMFSender",
-        make=_usual_timing,
-    )
-    yield Category(
-        name="bare",
-        kind="must",
-        limits="digits with no silence before the first and after the last",
-        source="what people record",
-        make=_bare,
-        apart=True,
-    )
-    for names, ms, source in _distinct(profile, "tone_accept_ms"):
-        yield Category(
-            name=f"dur_accept.{names}",
-            kind="must",
-            limits=f"{ms:g} ms and more, to seconds",
-            source=source,
-            make=partial(_long_enough, ms=ms),
-        )
-    for names, ms, source in _distinct(profile, "tone_reject_ms"):
-        yield Category(
-            name=f"dur_reject.{names}",
-            kind="mustnot",
-            limits=f"5 to {ms:g} ms",
-            source=source,
-            make=partial(_too_short, ms=ms),
-        )
-    for names, ms, source in _distinct(profile, "pause_ms"):
-        yield Category(
-            name=f"gap_accept.{names}",
-            kind="must",
-            limits=f"the same key again after {ms:g} ms and more",
-            source=source,
-            make=partial(_pauses, ms=ms),
-        )
-    for names, ms, source in _distinct(profile, "interruption_ms"):
-        yield Category(
-            name=f"interrupt.{names}",
-            kind="must",
-            limits=f"one digit despite a hole of 1 to {ms:g} ms",
-            source=source,
-            make=partial(_interrupted, ms=ms),
-        )
-    for names, ms, source in _distinct(profile, "cycle_ms"):
-        yield Category(
-            name=f"velocity.{names}",
-            kind="must",
-            limits=f"a digit every {ms:g} ms",
-            source=source,
-            make=partial(_fast, ms=ms),
-        )
-    yield Category(
-        name="ramps",
-        kind="must",
-        limits="rise and fall in 1 to 5 ms, 40 ms between half amplitudes",
-        source="ETSI ES 201 235-2",
-        make=_ramped,
-    )
-
-
-def _clean(rng: Random) -> Iterator[Tape]:
-    digits = doubled(rng, 4)
-    count = len(digits)
-    low, high = ordinary(rng, count)
-    tone, gap = lasting(rng, 50, 250, count), lasting(rng, 50, 150, count)
-    yield record(rng, digits, tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high)
-
-
-def _usual_timing(rng: Random) -> Iterator[Tape]:
-    for tone, gap in ((65, 65), (50, 50), (50, 45), (45, 55), (70, 50), (100, 70), (55, 41), (41, 55)):
-        # Many cycles are multiples of 5 ms: short tapes, so that all places relative to blocks occur.
-        for digits in (shuffled(rng), doubled(rng)[:16], doubled(rng)[16:]):
-            low, high = ordinary(rng, 16)
-            yield record(rng, digits, tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high)
-
-
-def _bare(rng: Random) -> Iterator[Tape]:
-    for key in shuffled(rng):
-        yield record(rng, key, tone_ms=rng.uniform(41, 120), lead_ms=0, tail_ms=0)
-    for _ in range(4):
-        low, high = ordinary(rng, 8)
-        yield record(rng, shuffled(rng)[:8], low_dbm0=low, high_dbm0=high, lead_ms=0, tail_ms=0)
-
-
-def _long_enough(rng: Random, ms: float) -> Iterator[Tape]:
-    for more in (0.0, 0.0, 0.5, 2.0, 5.0, 10.0):
-        low, high = ordinary(rng, 32)
-        gap = lasting(rng, 40, 70, 32)
-        yield record(rng, doubled(rng), tone_ms=ms + more, gap_ms=gap, low_dbm0=low, high_dbm0=high)
-    low, high = ordinary(rng, 16)
-    yield record(rng, shuffled(rng), tone_ms=lasting(rng, 300, 3000, 16), low_dbm0=low, high_dbm0=high)
-
-
-def _too_short(rng: Random, ms: float) -> Iterator[Tape]:
-    for length in (ms, ms - 1, ms - 3, 15, 5):
-        low, high = ordinary(rng, 32)
-        gap = lasting(rng, 45, 75, 32)
-        yield record(rng, doubled(rng), tone_ms=length, gap_ms=gap, low_dbm0=low, high_dbm0=high)
-    gap = lasting(rng, 45, 75, 32)
-    yield record(rng, doubled(rng), tone_ms=ms, gap_ms=gap, low_dbm0=0, high_dbm0=0)
-
-
-def _pauses(rng: Random, ms: float) -> Iterator[Tape]:
-    for more in (0.0, 0.0, 1.0, 3.0):
-        digits = doubled(rng)
-        low, high = ordinary(rng, 32)
-        gap = lasting(rng, 40, 80, 32)
-        gap[::2] = ms + more
-        tone = lasting(rng, 40, 90, 32)
-        yield record(rng, digits, tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high)
-
-
-def _interrupted(rng: Random, ms: float) -> Iterator[Tape]:
-    for _ in range(4):
-        low, high = ordinary(rng, 32)
-        hole = np.concatenate([np.full(16, ms), rng.uniform(1, ms, 16)])
-        tone = lasting(rng, 80, 150, 32)
-        holes = np.stack([rng.uniform(10, tone - hole - 10), hole], axis=1)
-        gap = lasting(rng, 45, 90, 32)
-        yield record(rng, doubled(rng), tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high, holes=holes)
-
-
-def _fast(rng: Random, ms: float) -> Iterator[Tape]:
-    for tone in (40.0, ms / 2, ms - 40):
-        for digits in (shuffled(rng), doubled(rng)):
-            low, high = ordinary(rng, len(digits))
-            yield record(rng, digits, tone_ms=tone, gap_ms=ms - tone, low_dbm0=low, high_dbm0=high)
-
-
-def _ramped(rng: Random) -> Iterator[Tape]:
-    for ramp in (1.0, 2.0, 5.0):
-        low, high = ordinary(rng, 32)
-        gap = lasting(rng, 45, 80, 32)
-        tone = np.concatenate([np.full(16, 40.0), lasting(rng, 40, 80, 16)])
-        yield record(rng, doubled(rng), tone_ms=tone, gap_ms=gap, low_dbm0=low, high_dbm0=high, ramp_ms=ramp)
-
-
 # All limits at once.
 
 
 def _corners(profile: Profile) -> Iterator[Category]:
     for standard in profile.standards:
         yield Category(
-            name=f"g711_corner.{_short(standard)}",
+            name=f"g711_corner.{short(standard)}",
             kind="must",
             limits="frequency, level, twist, tone and pause at their limits at once, mu-law and A-law",
             source=standard.source,
             make=partial(_cornered, standard=standard),
         )
         yield Category(
-            name=f"noise_corner.{_short(standard)}",
+            name=f"noise_corner.{short(standard)}",
             kind="must",
             limits="frequency and twist at their limits, noise 15 dB below, tones from 45 ms",
             source=f"{standard.source}; makers' custom",
