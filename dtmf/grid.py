@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.acceptance import Category, Kind, Press, Tape, categories
+from dtmf.acceptance import Category, Kind, Press, Tape, categories, joined
 from dtmf.decoder import decode
 from dtmf.errors import DtmfError
+from dtmf.goertzel import RATE
 from dtmf.resample import to_8k
 from dtmf.standards import DEFAULT, Profile
 
-__all__ = ["Hear", "Row", "at_8k", "chosen", "measured", "own_receiver", "summed"]
+__all__ = ["Hear", "Row", "at_8k", "chosen", "matched", "measured", "own_receiver", "tapes"]
 
 Floats = npt.NDArray[np.float32]
 #: A receiver as a function: samples (n,) and their rate in Hz to the presses heard. Their times are seconds,
@@ -26,6 +28,8 @@ Hear = Callable[[Floats, int], Iterable[Press]]
 # A report may lie so far from its press and still be of it: receivers differ in what they call a start, and
 # pauses are longer.
 EARLY_S, LATE_S = 0.02, 0.025
+PAUSE_S = 0.4  # between joined tapes
+LONGEST_S = 600  # of joined tapes, at 8 kHz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +73,10 @@ class Row:
 
 
 def own_receiver(profile: Profile = DEFAULT) -> Hear:
-    """This package's receiver, as a function."""
+    """This package's receiver with a profile's limits, as a function."""
 
     def hear(samples: Floats, rate: int) -> list[Press]:
-        return [(tone.digit, tone.start_s, tone.end_s) for tone in decode(samples, rate)]
+        return [(tone.digit, tone.start_s, tone.end_s) for tone in decode(samples, rate, profile=profile)]
 
     return hear
 
@@ -101,30 +105,34 @@ def _named(category: Category, name: str) -> bool:
     return name in (category.name, category.name.split(".")[0])
 
 
-def measured(category: Category, seed: int, hear: Hear) -> Row:
-    """One category's tapes of one seed, heard by a receiver."""
+def measured(category: Category, seeds: Iterable[int], hear: Hear) -> Row:
+    """One category's tapes of some seeds, heard by a receiver.
+
+    Most tapes are a few seconds long. Unless the category wants them apart, they are joined to long
+    recordings, with pauses in which no receiver remembers the digits before.
+    """
     row = Row(category=category)
-    # A stream of its own: a category's tapes do not change with what is run beside it.
-    rng = np.random.default_rng([seed, zlib.crc32(category.name.encode())])
-    for tape in category.make(rng):
-        row = _plus(row, tape, list(hear(tape.sound, tape.rate)))
-    return row
+    waiting: list[Tape] = []
+    for tape in itertools.chain.from_iterable(tapes(category, seed) for seed in seeds):
+        if waiting and (
+            category.apart
+            or waiting[0].rate != tape.rate
+            or sum(len(one.sound) for one in waiting) > LONGEST_S * RATE
+        ):
+            row = _plus(row, waiting, hear)
+            waiting = []
+        waiting.append(tape)
+    return _plus(row, waiting, hear) if waiting else row
 
 
-def summed(rows: Sequence[Row]) -> Row:
-    """One category over several seeds."""
-    edges = [row.edges_ms for row in rows if row.edges_ms is not None]
-    return replace(
-        rows[0],
-        presses=sum(row.presses for row in rows),
-        found=sum(row.found for row in rows),
-        false=sum(row.false for row in rows),
-        edges_ms=max(edges, default=None),
-        seconds=sum(row.seconds for row in rows),
-    )
+def tapes(category: Category, seed: int) -> Iterator[Tape]:
+    """A category's tapes; they do not change with what is made beside them."""
+    yield from category.make(np.random.default_rng([seed, zlib.crc32(category.name.encode())]))
 
 
-def _plus(row: Row, tape: Tape, heard: list[Press]) -> Row:
+def _plus(row: Row, recordings: list[Tape], hear: Hear) -> Row:
+    tape = recordings[0] if len(recordings) == 1 else joined(recordings, PAUSE_S)
+    heard = list(hear(tape.sound, tape.rate))
     pairs = matched(tape.presses, heard)
     edges = [
         1000 * abs(mine - theirs)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dtmf.errors import DtmfError
-from dtmf.grid import Row, chosen, measured, own_receiver, summed
+from dtmf.grid import Row, chosen, measured, own_receiver
 from dtmf.standards import PROFILES, profile_named
 
 __all__ = ["command"]
@@ -57,7 +57,7 @@ def command(seed: int, seeds: int, only: tuple[str, ...], profile: str, json_fil
         click.echo(f"{'row':{width}}  kind     presses   found  false  result  limits (source)")
     rows = []
     for category in table:
-        row = summed([measured(category, number, hear) for number in range(seed, seed + seeds)])
+        row = measured(category, range(seed, seed + seeds), hear)
         rows.append(row)
         if not quiet:
             click.echo(_line(row, width))
