@@ -37,8 +37,8 @@ def beyond() -> list[Category]:
         _row("speech_overlay", "speech 15 dB below the digits", partial(_over_speech, below=15.0)),
         _row(
             "speech_overlay_loud",
-            "speech 8 to 11 dB below the digits",
-            partial(_over_speech, below=9.5),
+            "speech 9 to 12 dB below the digits",
+            partial(_over_speech, below=10.5),
             found=0.99,
         ),
         _row("music_overlay", "music 12 dB below the digits", _over_music),

@@ -184,10 +184,11 @@ def _corners(profile: Profile) -> Iterator[Category]:
         )
         yield Category(
             name=f"noise_corner.{short(standard)}",
-            kind="must",
+            kind="beyond",  # makers promise one or the other
             limits="frequency and twist at their limits, noise 15 dB below, tones from 45 ms",
-            source=f"{standard.source}; makers' custom",
+            source="this project",
             make=partial(_cornered_in_noise, standard=standard),
+            found=0.99,
         )
 
 
