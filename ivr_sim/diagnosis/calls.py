@@ -52,7 +52,7 @@ class CallWatch:
             case KeyPressed(method=method):
                 self._pressed += 1
                 self._otherwise |= method != "inband"
-            case KeyRefused(reason=reason) as refused:
+            case KeyRefused(reason=reason) as refused if reason != "echo":  # its key was taken
                 self._refused[reason].append(refused)
                 if not self._gathering:
                     self._gathering = True
@@ -114,14 +114,12 @@ class CallWatch:
             count = len(refused)
             if count * 4 <= self._pressed or (count == 1 and self._pressed):
                 continue
-            code = f"keys_{reason}" if reason in ("too_short", "too_weak", "twist") else "keys_refused"
             self._tell(
-                code,
+                f"keys_{reason}",
                 count=count,
                 duration=_range([key.duration_ms for key in refused]),
                 level=_middle([key.level_dbm0 for key in refused]),
                 twist=_middle([key.twist_db for key in refused]),
-                reason=reason.replace("_", " "),
             )
 
     def _silence(self) -> None:

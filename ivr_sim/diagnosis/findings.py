@@ -157,9 +157,15 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         "An equaliser, a codec or an adapter on the way favours one of them. Set DTMF to RFC 4733, or use "
         "PCMU or PCMA all the way.",
     ),
-    "keys_refused": (
-        "{count} key tones were not taken ({reason}).",
-        "Something on the way changes the tones. Set DTMF in the telephone to RFC 4733.",
+    "keys_frequency": (
+        "{count} key tones were off their frequencies: more than 1.8 % is not sure to be taken.",
+        "The telephone's tones are wrong, or its sampling rate is: 8,000 Hz is the one of PCMU and PCMA. Set "
+        "DTMF to RFC 4733.",
+    ),
+    "keys_purity": (
+        "{count} key tones were not taken, for too much else sounded with them.",
+        "A voice, music or noise on the line covers the tones, or something distorts them. Mute the "
+        "microphone while pressing keys, or set DTMF to RFC 4733.",
     ),
     "no_keys": (
         "Audio comes from the telephone, and no key was heard when one was asked for.",

@@ -44,6 +44,9 @@ TONES = {
     "too_short": "too short",
     "too_weak": "too weak",
     "twist": "with one of the two tones much louder than the other (twist)",
+    "frequency": "off the frequencies of a key",
+    "purity": "with too much else that sounded",
+    "echo": "the echo of a key that was taken",
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from dtmf.refusal import Reason
 from ivr_sim.diagnosis.calls import AUDIO_BY, CONFIRMED_BY, GATHER, CallWatch
 from ivr_sim.diagnosis.teller import Teller
 from ivr_sim.journal import (
@@ -166,9 +167,27 @@ def test_the_end_of_the_call_ends_the_gathering(call, clock, journal) -> None:
     call(refused("frequency"))
     call.over()
     twist, other = journal.of(Finding)
-    assert (twist.code, other.code) == ("keys_twist", "keys_refused")
+    assert (twist.code, other.code) == ("keys_twist", "keys_frequency")
     assert "10 dB" in twist.what
-    assert "(frequency)" in other.what
+    assert other.what.startswith("1 key tones were off their frequencies")
+
+
+@pytest.mark.parametrize("reason", sorted(set(get_args(Reason)) - {"echo"}))
+def test_there_is_advice_for_every_reason(call, journal, reason) -> None:
+    call(refused(reason))
+    call(refused(reason))
+    call.over()
+    [told] = journal.of(Finding)
+    assert told.code == f"keys_{reason}"
+    assert "2 key tones" in told.what
+
+
+def test_an_echo_is_no_trouble(call, found) -> None:
+    call(pressed())
+    call(refused("echo"))
+    call(refused("echo"))
+    call.over()
+    assert found() == []
 
 
 def test_a_few_bad_tones_among_good_ones_are_no_matter(call, clock, found) -> None:

@@ -47,7 +47,7 @@ def test_keys_too_short(key: str, ms: int, codec: Callable[[np.ndarray], np.ndar
         assert (taken, refused.reason) == ("", "too_short")
         assert abs(refused.end_s - refused.start_s - max(ms, 20) / 1000) < 0.005
         assert abs(refused.start_s - lead) < 0.006
-        assert abs(refused.level_dbm0 + 10) < 1.5
+        assert abs(refused.level_dbm0 + 10) < 1.8  # of 18 ms there is a little less
 
 
 @pytest.mark.parametrize("key", SOME)

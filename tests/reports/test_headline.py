@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
+from dtmf.refusal import Reason
 from ivr_sim import journal as j
-from ivr_sim.reports.headline import advice, headline
+from ivr_sim.reports.headline import TONES, advice, headline, refused_tones
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ASKED = j.PromptStarted(name="ask_key", params={})
@@ -32,6 +34,15 @@ def told(*events: j.Event) -> str:
 def test_who_leaves_after_a_refusal(events, said):
     assert said in told(*events)
     assert "the caller hung up" in told(*events)
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+def test_why_a_tone_was_not_taken_is_told_in_words(reason):
+    tone = j.KeyRefused(method="inband", start=1, duration_ms=80, reason=reason, level_dbm0=-12, twist_db=1)
+    said = refused_tones([tone])
+    assert (
+        said == f"1 tone was heard but not taken for a key: {TONES[reason]} (80 ms, -12 dBm0, twist 1.0 dB)"
+    )
 
 
 def test_who_leaves_for_no_reason():
