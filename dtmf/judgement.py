@@ -39,6 +39,7 @@ Bools = npt.NDArray[np.bool_]
 
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
 _HOPE = 0.40  # of the power must be in the pair, somewhere
+_UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
 _LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
 _BEFORE = 160  # samples before an onset that say something about it
 _BLOCKS_AT = (8, 12, 16)  # the windows that are the newest three blocks
@@ -49,18 +50,19 @@ _FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 # What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones, echo
 # and speech (the tapes of `dtmf grid`) from speech and music (the tuning half of docs/talk-off.md).
 WEIGHTS = {
-    "error": -16.8,  # of the amplitudes, from those of a tone with sharp edges
+    "error": -15.0,  # of the amplitudes, from those of a tone with sharp edges
     "noise": 39.8,  # what noise of this power adds to that
-    "off": -5.02,  # the frequencies, in percent
-    "unsteadiness": -0.23,  # of the phases, as a power of ten
-    "ratio": -12.5,  # the pair's share of all power but the low band's
-    "whole": 11.4,  # the pair's share of all power
-    "peak": -1.23,  # the third peak relative to the weaker tone, dB
-    "length": -0.06,  # ms
-    "begun": 3.48,  # the onset was seen
+    "off": -3.43,  # the frequencies, in percent
+    "unsteadiness": -0.634,  # of the phases, as a power of ten
+    "ratio": -6.48,  # the pair's share of all power but the low band's
+    "whole": 6.77,  # the pair's share of all power
+    "peak": -0.916,  # the third peak relative to the weaker tone, dB
+    "length": 0.015,  # of the tone, up to 60 ms
+    "longer": -0.219,  # than that, ms: what is no key at once seldom becomes one
+    "begun": 2.20,  # the onset was seen
 }
 _WEIGHTS = np.array(list(WEIGHTS.values()), np.float32)
-_ENOUGH = 6.35 + 1.2  # the fit's bias, and room to spare: no false key comes nearer than 0.2
+_ENOUGH = 10.3 + 1.9  # the fit's bias, and room to spare: no false key comes nearer than 0.2
 
 
 def _db(value: float) -> float:
@@ -95,11 +97,11 @@ class Judge:
         pair = (measured.low + measured.high) / 2
         weaker = np.minimum(measured.low, measured.high)
         clean = (measured.power - pair) < _CLEAN * weaker
-        clean &= (measured.steadiness > 0.95) & (measured.error < 0.25) & (measured.count >= 2)
+        clean &= (measured.steadiness > 0.95) & (measured.error < 0.15) & (measured.count >= 2)
         clean &= found.begun | (found.length < self._shortest)
         long_enough = found.length >= self._shortest
         verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
-        within = self._within(key, measured)
+        within = self._within(key, measured, self._offset)
         verdict[clean & long_enough & within] = ACCEPT
         verdict[clean & long_enough & ~within & found.over] = REFUSE
         said = Said(verdict, found, measured, np.zeros(len(key), bool))
@@ -164,11 +166,11 @@ class Judge:
         heard = ~gone & (_FRAME_START > (found.start - (WINDOW + _BEFORE))[:, None])
         return found, heard
 
-    def _within(self, key: Keys, measured: Measured) -> Bools:
+    def _within(self, key: Keys, measured: Measured, offset: float) -> Bools:
         """Frequencies, levels and twist are within the limits."""
         low, high = measured.low, measured.high
-        within: Bools = np.abs(measured.low_off) < self._offset * _HZ_LOW[key >> 2]
-        within &= np.abs(measured.high_off) < self._offset * _HZ_HIGH[key & 3]
+        within: Bools = np.abs(measured.low_off) < offset * _HZ_LOW[key >> 2]
+        within &= np.abs(measured.high_off) < offset * _HZ_HIGH[key & 3]
         within &= np.minimum(low, high) > self._weakest
         within &= (high > low * self._twist[0]) & (high < low * self._twist[1])
         return within
@@ -178,8 +180,8 @@ class Judge:
         verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
         pair = (measured.low + measured.high) / 2
         ratio = np.minimum(pair / np.maximum(measured.power, np.float32(1e-12)), 1)
-        may = self._within(key, measured)
-        may &= (ratio > _HOPE) & (measured.steadiness > 0.9) & (measured.count >= 2)
+        may = self._within(key, measured, min(self._offset, _UNCLEAN_OFFSET))
+        may &= (ratio > _HOPE) & (measured.steadiness > 0.94) & (measured.count >= 3)
         may &= found.length >= np.where(found.over, self._shortest, _LONG_ENOUGH)
         at = np.flatnonzero(may)
         if len(at):
@@ -195,6 +197,7 @@ def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio:
     peak = third_peak(sound, found, low_hz + measured.low_off, high_hz + measured.high_off) / weaker
     off = np.maximum(np.abs(measured.low_off) / low_hz, np.abs(measured.high_off) / high_hz)
     noise = np.maximum(measured.power - (measured.low + measured.high) / 2, 0)
+    length = found.length * np.float32(1000 / RATE)
     columns = (
         measured.error,
         np.sqrt(noise * np.float32(2 / WINDOW) / weaker),
@@ -203,7 +206,8 @@ def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio:
         ratio,
         ratio * (1 - measured.low_band),
         np.clip(10 * np.log10(np.maximum(peak, np.float32(1e-9))), -20, 5),
-        np.minimum(found.length * np.float32(1000 / RATE), 60),
+        np.minimum(length, 60),
+        np.maximum(length - 60, 0),
         found.begun,
     )
     return np.stack(columns, axis=1).astype(np.float32)

@@ -39,7 +39,7 @@ class Limits:
     weakest_dbm0: float = -50.0
     share_of_group: float = 0.69
     twist_db: tuple[float, float] = (-12.5, 9.0)
-    share: float = 0.40
+    share: float = 0.32
 
 
 @dataclass(frozen=True)
