@@ -286,7 +286,8 @@ def where(sound: np.ndarray, heard: np.ndarray, near: float) -> tuple[float, flo
     size = 1 << (len(part) + len(want)).bit_length()
     cross = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(want, size)), size)
     cross = cross[: max(1, len(part) - len(want))]
-    power = np.convolve(part**2, np.ones(len(want)), "valid")[: len(cross)]
+    energy = np.concatenate([[0.0], np.cumsum(part**2)])
+    power = (energy[len(want) :] - energy[: -len(want)])[: len(cross)]
     likeness = cross / np.sqrt(np.maximum(power, 1) * (want**2).sum())
     best = int(likeness.argmax())
     return (first + best) / 8000, float(likeness[best])

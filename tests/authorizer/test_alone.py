@@ -34,7 +34,7 @@ def alone(tmp_path: Path) -> Path:
     copy(tmp_path / "authorizer")
     for command in (
         [sys.executable, "-m", "venv", "env"],
-        ["env/bin/python", "-m", "pip", "install", "-q", "-r", "authorizer/requirements.txt"],
+        ["env/bin/python", "-m", "pip", "install", "-q", "--no-compile", "-r", "authorizer/requirements.txt"],
     ):
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=ENOUGH, check=False
