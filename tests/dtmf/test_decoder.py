@@ -44,6 +44,16 @@ def test_times() -> None:
         assert tone.end_s == pytest.approx(start + 0.0705, abs=0.002)
 
 
+@pytest.mark.parametrize("lead_ms", np.arange(10, 30, 2.375))
+def test_times_at_every_place(lead_ms: float) -> None:
+    # Clean tones: to 2 ms, for each key, wherever it lies relative to the blocks.
+    for tone_ms in (45, 63, 110):
+        tones = decode(generate(KEYS_16, tone_ms=tone_ms, gap_ms=57, lead_ms=lead_ms, tail_ms=80), 8000)
+        starts = (lead_ms + (tone_ms + 57) * np.arange(16)) / 1000
+        np.testing.assert_allclose([tone.start_s for tone in tones], starts, atol=0.002)
+        np.testing.assert_allclose([tone.end_s for tone in tones], starts + tone_ms / 1000, atol=0.002)
+
+
 @pytest.mark.parametrize("tone_ms", [5, 10, 15, 20, 23])
 def test_too_short(tone_ms: float) -> None:
     for lead_ms in range(0, 20, 3):
@@ -52,14 +62,14 @@ def test_too_short(tone_ms: float) -> None:
 
 @pytest.mark.parametrize("pause_ms", [30, 40, 50])
 def test_pauses_separate(codec, pause_ms: float) -> None:
-    for lead_ms in range(0, 20, 3):
+    for lead_ms in range(0, 20, 5):
         sound = codec(generate(ALL_TWICE, tone_ms=50, gap_ms=pause_ms, lead_ms=lead_ms))
         assert digits(sound) == ALL_TWICE
 
 
 @pytest.mark.parametrize("hole_ms", [2, 5, 10, 15, 20])
 def test_holes_do_not_double(codec, hole_ms: int) -> None:
-    for at_ms in range(40, 61, 4):
+    for at_ms in range(40, 61, 7):
         parts = []
         for key in KEYS_16:
             tone = generate(key, tone_ms=130, tail_ms=60)
@@ -159,7 +169,7 @@ def harmonic(rng: np.random.Generator, seconds: float, glide: bool) -> np.ndarra
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("glide", [True, False], ids=["voice", "music"])
 def test_voices_and_music_are_no_keys(glide: bool, seed: int) -> None:
-    assert digits(harmonic(np.random.default_rng(seed), 60, glide)) == ""
+    assert digits(harmonic(np.random.default_rng(seed), 25, glide)) == ""
 
 
 @pytest.mark.parametrize(
