@@ -215,5 +215,9 @@ def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio:
 
 def _is_key(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Bools:
     """Whether so much else beside a key's pair is still a key."""
-    score: Bools = evidence(sound, key, found, measured, ratio) @ _WEIGHTS > _ENOUGH
-    return score
+    said = evidence(sound, key, found, measured, ratio)
+    column = dict(zip(WEIGHTS, said.T, strict=True))
+    # A tone that begins and stays as only a key does may have more beside it: its own distortion, for one.
+    exact: Bools = (column["error"] < 0.09) & (column["off"] < 0.5) & (column["unsteadiness"] < -1.85)
+    exact &= found.begun & (column["peak"] < -5) & (column["whole"] > 0.5)
+    return (said @ _WEIGHTS > _ENOUGH) | exact
