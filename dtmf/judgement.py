@@ -39,6 +39,7 @@ Bools = npt.NDArray[np.bool_]
 
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
 _HOPE = 0.40  # of the power must be in the pair, somewhere
+_BAND = 0.12  # of it in the low band: then look again, deaf to that
 _UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
 _LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
 _BEFORE = 160  # samples before an onset that say something about it
@@ -89,9 +90,24 @@ class Judge:
         self._weakest = amplitude(decision.weakest_dbm0) ** 2
         self._twist = _db(decision.twist_db[0]), _db(decision.twist_db[1])
 
-    def judge(self, sound: Floats, key: Keys, after: Floats) -> Said:
-        """Looks (j, SPAN) at a key each; what began before ``after`` (samples of the look) is left out."""
+    def judge(self, sound: Floats, key: Keys, after: Floats) -> tuple[npt.NDArray[np.intp], Said | None]:
+        """Looks (j, SPAN) at a key each: those that may be one, and what is said of them.
+
+        What began before ``after`` (samples of the look) is left out.
+        """
         seen = windows(sound, key)
+        pair, band = _shares(sound, seen)
+        # What is but a part of what sounds cannot be one, unless hum or a dial tone is the rest.
+        hope = (pair > _HOPE) | ((band >= _BAND) & ((pair > 0.7 * (1 - band)) | (band > 0.8)))
+        some = np.flatnonzero(hope)
+        if not len(some):
+            return some, None
+        if len(some) < len(key):
+            seen = Windows(seen.low[some], seen.high[some], seen.power[some])
+        return some, self._judge(sound[some], key[some], after[some], seen, band[some])
+
+    def _judge(self, sound: Floats, key: Keys, after: Floats, seen: Windows, band: Floats) -> Said:
+        """Those that may be one; band: the low band's share of the power."""
         found, heard = self._pieces(seen, after)
         measured = measure(seen, found, heard)
         pair = (measured.low + measured.high) / 2
@@ -105,52 +121,22 @@ class Judge:
         verdict[clean & long_enough & within] = ACCEPT
         verdict[clean & long_enough & ~within & found.over] = REFUSE
         said = Said(verdict, found, measured, np.zeros(len(key), bool))
-        unclean = np.flatnonzero(~clean)
-        if len(unclean):
-            self._unclean(said, seen, sound, key, after, unclean)
-        return said
-
-    def _unclean(
-        self,
-        said: Said,
-        seen: Windows,
-        sound: Floats,
-        key: Keys,
-        after: Floats,
-        at: npt.NDArray[np.intp],
-    ) -> None:
-        """Judge those that sound with something else: the verdicts at ``at``."""
-        # The block that is best, and how much of it is hum or dial tone.
-        low, high = seen.low[at][:, _BLOCKS_AT], seen.high[at][:, _BLOCKS_AT]
-        power = seen.power[at][:, _BLOCKS_AT] + np.float32(1e-12)
-        measured = said.measured
-        pair = np.square(np.abs(low)) / window_loss(measured.low_off[at])[:, None]
-        pair += np.square(np.abs(high)) / window_loss(measured.high_off[at])[:, None]
-        pair /= 2 * power
-        best = pair.argmax(axis=1)
-        look = np.arange(len(at))
-        start = np.array(_BLOCKS_AT)[best] * HOP
-        block = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[at, start]
-        band = block @ LOW_BAND
-        share = np.einsum("jl,jl->j", band, band) / (WINDOW * power[look, best])
-        pair = pair[look, best]
-        plain = (share < 0.12) & (pair > _HOPE)
-        other = (share >= 0.12) & ((pair > _HOPE) | (pair > 0.7 * (1 - share)) | (share > 0.8))
-        easy = at[plain]
+        easy = np.flatnonzero(~clean & (band < _BAND))
         if len(easy):
-            measured = chosen(said.measured, easy)
-            measured.power[:] *= 1 - share[plain]
-            measured.low_band[:] = share[plain]
-            said.verdict[easy] = self._rules(sound[easy], key[easy], chosen(said.found, easy), measured)
-        hard = at[other]
+            part = chosen(measured, easy)
+            part.power[:] *= 1 - band[easy]
+            part.low_band[:] = band[easy]
+            verdict[easy] = self._rules(sound[easy], key[easy], chosen(found, easy), part)
+        hard = np.flatnonzero(~clean & (band >= _BAND))
         if len(hard):
             seen = windows_nulled(sound[hard], key[hard])
-            found, heard = self._pieces(seen, after[hard])
-            measured = measure(seen, found, heard)
-            said.verdict[hard] = self._rules(sound[hard], key[hard], found, measured)
-            put(said.found, hard, found)
-            put(said.measured, hard, measured)
+            parts, heard = self._pieces(seen, after[hard])
+            part = measure(seen, parts, heard)
+            verdict[hard] = self._rules(sound[hard], key[hard], parts, part)
+            put(found, hard, parts)
+            put(measured, hard, part)
             said.deaf[hard] = True
+        return said
 
     def _pieces(self, seen: Windows, after: Floats) -> tuple[Pieces, Bools]:
         """Where the pair stood, relative to where it is fullest; and which windows count for its shape."""
@@ -188,6 +174,27 @@ class Judge:
             good = _is_key(sound[at], key[at], chosen(found, at), chosen(measured, at), ratio[at])
             verdict[at[good]] = ACCEPT
         return verdict
+
+
+def _shares(sound: Floats, seen: Windows) -> tuple[Floats, Floats]:
+    """Of the newest three blocks, the one with most of the pair: its share of the power, and the low band's."""
+    low, high = seen.low[:, _BLOCKS_AT], seen.high[:, _BLOCKS_AT]
+    power = seen.power[:, _BLOCKS_AT] + np.float32(1e-12)
+    pair = np.square(np.abs(low)) / window_loss(_off(seen.low))
+    pair += np.square(np.abs(high)) / window_loss(_off(seen.high))
+    pair /= 2 * power
+    best = pair.argmax(axis=1)
+    look = np.arange(len(sound))
+    start = np.array(_BLOCKS_AT)[best] * HOP
+    block = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[look, start]
+    band = block @ LOW_BAND
+    return pair[look, best], np.einsum("jl,jl->j", band, band) / (WINDOW * power[look, best])
+
+
+def _off(tone: npt.NDArray[np.complex64]) -> Floats:
+    """Hz off nominal in the newest three blocks, if a tone fills them; never more than a window stands."""
+    steps = tone[:, _BLOCKS_AT] * tone[:, [at - 2 for at in _BLOCKS_AT]].conj()
+    return np.clip(np.angle(steps) * np.float32(RATE / (4 * np.pi * HOP)), -30, 30)
 
 
 def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Floats:

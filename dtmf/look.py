@@ -14,8 +14,9 @@ samples since the look's first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -126,14 +127,14 @@ def pieces(heights: Floats, hole: float, after: Floats) -> Pieces:
     length = end - start
     result = Pieces(start, begun, end, over, silent, length, start.copy(), end.copy(), first, last, shape)
     for j in several(on, first, last):
-        _newest(result, heights, on, after, j, hole)
+        _newest(result, heights[j].tolist(), float(after[j]), j, hole)
     return result
 
 
 def several(on: npt.NDArray[np.bool_], first: npt.NDArray[np.intp], last: npt.NDArray[np.intp]) -> list[int]:
     """The looks whose windows stand above half height in more than one piece."""
     count = on.sum(axis=1)
-    return cast(list[int], np.flatnonzero((count > 0) & (count < last - first + 1)).tolist())
+    return np.flatnonzero((count > 0) & (count < last - first + 1)).tolist()
 
 
 def rise(
@@ -161,25 +162,48 @@ def fall(heights: Floats, look: npt.NDArray[np.intp], at: npt.NDArray[np.intp]) 
     return np.where(seen, middle + HOP * past, reach).astype(np.float32), seen
 
 
-def _newest(
-    result: Pieces, heights: Floats, on: npt.NDArray[np.bool_], after: Floats, j: int, hole: float
-) -> None:
-    """The same for one look with more than one piece: the newest, and those before it, hole by hole."""
-    edges = np.flatnonzero(np.diff(on[j], prepend=False, append=False))
-    firsts, lasts = edges[::2], edges[1::2] - 1
-    look = np.full(len(firsts), j)
-    starts, begun = rise(heights, look, firsts, after[look])
-    ends, over = fall(heights, look, lasts)
-    # The newest pause that is none.
-    pauses = np.flatnonzero(starts[1:] - ends[:-1] >= hole)
-    kept = slice(int(pauses[-1]) + 1 if len(pauses) else 0, None)
-    starts, begun, ends, over = starts[kept], begun[kept], ends[kept], over[kept]
-    longest = int(np.argmax(ends - starts))
-    result.start[j], result.begun[j] = starts[0], begun[0]
-    result.length[j] = (ends - starts).sum()
-    result.piece_from[j], result.piece_to[j] = starts[longest], ends[longest]
-    result.first[j], result.last[j] = firsts[kept][longest], lasts[kept][longest]
-    result.shape[j] = _filled(starts, begun, ends, over).sum(axis=0)
+def _newest(result: Pieces, heights: list[float], after: float, j: int, hole: float) -> None:
+    """The same for one look with more than one piece: the newest, and those before it, hole by hole.
+
+    In plain Python: for one look, that is ten times as fast.
+    """
+    found: list[tuple[float, bool, float, bool, int, int]] = []
+    earliest = max(math.ceil(after / HOP), 0)
+    at = FRAMES - 1
+    while at >= earliest:
+        if heights[at] < 0.5:
+            at -= 1
+            continue
+        last = at
+        while at > earliest and heights[at - 1] >= 0.5:
+            at -= 1
+        now = heights[at]
+        if at == earliest:
+            begun = after > 0
+            start = after if now > 0.97 else at * HOP + WINDOW * (1 - min(now, 1.0))
+            start = start if begun else 0.0
+        else:
+            begun = True
+            start = at * HOP + WINDOW / 2 - HOP * (now - 0.5) / (now - heights[at - 1])
+        now = heights[last]
+        over = last < FRAMES - 1
+        if over:
+            end = last * HOP + WINDOW / 2 + HOP * (now - 0.5) / (now - heights[last + 1])
+        else:
+            end = SPAN - WINDOW * (1 - min(now, 1.0))
+        if found and found[-1][0] - end >= hole:
+            break
+        found.append((start, begun, end, over, at, last))
+        at -= 1
+    longest = max(found, key=lambda piece: piece[2] - piece[0])
+    result.start[j], result.begun[j] = found[-1][:2]
+    result.length[j] = sum(piece[2] - piece[0] for piece in found)
+    result.piece_from[j], _, result.piece_to[j], _, result.first[j], result.last[j] = longest
+    spans = [(s if b else -SPAN, e if o else 2 * SPAN) for s, b, e, o, _, _ in found]
+    result.shape[j] = [
+        sum(max(min(f + WINDOW, end) - max(f, start), 0.0) for start, end in spans) / WINDOW
+        for f in range(0, FRAMES * HOP, HOP)
+    ]
 
 
 def _filled(start: Floats, begun: npt.NDArray[np.bool_], end: Floats, over: npt.NDArray[np.bool_]) -> Floats:

@@ -157,9 +157,15 @@ class Machine:
     ) -> None:
         """Is it a key that has begun?"""
         origin = (number - (BLOCKS - 1)) * float(WINDOW)
-        said = self._judge.judge(sound(slot, number), key, (slots.after[slot] - origin).astype(np.float32))
+        after = (slots.after[slot] - origin).astype(np.float32)
+        some, said = self._judge.judge(sound(slot, number), key, after)
+        was_pending = slots.pending[slot[some]]
+        slots.pending[slot] = -1
+        if said is None:
+            return
+        slot, number, key, origin = slot[some], number[some], key[some], origin[some]
         found, measured = said.found, said.measured
-        carried = ~found.begun & (slots.pending[slot] == key) & (slots.since[slot] < np.inf)
+        carried = ~found.begun & (was_pending == key) & (slots.since[slot] < np.inf)
         start = np.where(carried, slots.since[slot], origin + found.start)
         slots.pending[slot] = np.where(said.verdict == WAIT, key, -1)
         slots.since[slot] = start
