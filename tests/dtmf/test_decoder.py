@@ -18,7 +18,7 @@ def digits(samples: np.ndarray, rate: int = 8000) -> str:
     return "".join(tone.digit for tone in decode(samples, rate))
 
 
-@pytest.mark.parametrize("tone_ms", [40, 45, 50, 65, 100, 250])
+@pytest.mark.parametrize("tone_ms", [40, 50, 100])
 @pytest.mark.parametrize("lead_ms", [0, 3.3, 11, 19.9])
 def test_every_key_through_every_coding(codec, tone_ms: float, lead_ms: float) -> None:
     # Whatever the place of the tones relative to the blocks; each key twice, so that pauses count too.
@@ -254,7 +254,7 @@ def test_what_cannot_be_decoded(samples: np.ndarray, rate: int) -> None:
         decode(samples, rate)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     samples=st.lists(st.floats(width=32), max_size=700),
     repeat=st.integers(1, 8),
@@ -267,7 +267,7 @@ def test_any_samples(samples: list[float], repeat: int, rate: int) -> None:
         assert 0 <= tone.start_s < tone.end_s <= len(array) / rate + 0.001
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     keys=st.text(KEYS_16, max_size=12),
     tone_ms=st.floats(40, 200),

@@ -12,7 +12,7 @@ from dtmf import KEYS_16, KeyDown, KeyUp, Receiver
 from dtmf.goertzel import WINDOW
 from dtmf.impairment import impair
 
-CHUNKS = [1, 7, 80, 160, 161, 320, 1000, 10**9]
+CHUNKS = [80, 160, 161, 1000]
 Events = list[KeyDown | KeyUp]
 
 
@@ -61,7 +61,7 @@ def test_chunks_do_not_matter(seed: int, sizes: list[int], whole_numbers: bool) 
     if whole_numbers:
         sound = np.round(sound * 32767).astype(np.int16)
     whole = listen(sound, 10**9)
-    for chunk in CHUNKS[1:-1]:
+    for chunk in CHUNKS:
         assert listen(sound, chunk) == whole
     receiver, at, turn = Receiver(), 0, 0
     events: Events = []
@@ -75,7 +75,7 @@ def test_chunks_do_not_matter(seed: int, sizes: list[int], whole_numbers: bool) 
 @pytest.mark.parametrize("seed", range(3))
 def test_sample_by_sample(seed: int) -> None:
     sound = tape(seed, 3)
-    assert listen(sound, 1) == listen(sound, 10**9)
+    assert listen(sound, 1) == listen(sound, 7) == listen(sound, 10**9)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -89,7 +89,7 @@ def test_louder_than_full_scale() -> None:
     sound = 3 * dtmf.generate("159D", tone_ms=70, gap_ms=50, lead_ms=15, tail_ms=60)
     whole = listen(sound, 10**9)
     assert [event.digit for event in whole if isinstance(event, KeyDown)] == list("159D")
-    for chunk in CHUNKS[1:-1]:
+    for chunk in CHUNKS:
         assert listen(sound, chunk) == whole
 
 
