@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.goertzel import HOP, LOW_BAND, RATE, TONES_HZ, WINDOW, Floats, amplitude
+from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats, amplitude
 from dtmf.look import (
     FRAMES,
     Measured,
@@ -36,14 +36,18 @@ REFUSE, ACCEPT, WAIT = 0, 1, 2
 
 Keys = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
+Complex = npt.NDArray[np.complex64]
 
+_LAG = 2  # windows
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
 _HOPE = 0.40  # of the power must be in the pair, somewhere
+_OF_THE_REST = 0.6  # of what is no hum, where there is more of that than
 _BAND = 0.12  # of it in the low band: then look again, deaf to that
 _UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
 _LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
 _BEFORE = 160  # samples before an onset that say something about it
-_BLOCKS_AT = (8, 12, 16)  # the windows that are the newest three blocks
+# The windows that are the newest three blocks, and those 10 ms before and after them (there is none after).
+_AROUND = np.array([[6, 10, 12], [8, 12, 14], [10, 14, 16]])
 _HZ_LOW, _HZ_HIGH = TONES_HZ[:4].astype(np.float32), TONES_HZ[4:].astype(np.float32)
 _FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 
@@ -96,10 +100,9 @@ class Judge:
         What began before ``after`` (samples of the look) is left out.
         """
         seen = windows(sound, key)
-        pair, band = _shares(sound, seen)
+        pair, band = _shares(sound, key, seen)
         # What is but a part of what sounds cannot be one, unless hum or a dial tone is the rest.
-        hope = (pair > _HOPE) | ((band >= _BAND) & ((pair > 0.7 * (1 - band)) | (band > 0.8)))
-        some = np.flatnonzero(hope)
+        some = np.flatnonzero(pair > np.where(band < _BAND, _HOPE, _OF_THE_REST))
         if not len(some):
             return some, None
         if len(some) < len(key):
@@ -176,25 +179,40 @@ class Judge:
         return verdict
 
 
-def _shares(sound: Floats, seen: Windows) -> tuple[Floats, Floats]:
-    """Of the newest three blocks, the one with most of the pair: its share of the power, and the low band's."""
-    low, high = seen.low[:, _BLOCKS_AT], seen.high[:, _BLOCKS_AT]
-    power = seen.power[:, _BLOCKS_AT] + np.float32(1e-12)
-    pair = np.square(np.abs(low)) / window_loss(_off(seen.low))
-    pair += np.square(np.abs(high)) / window_loss(_off(seen.high))
-    pair /= 2 * power
-    best = pair.argmax(axis=1)
+def _shares(sound: Floats, key: Keys, seen: Windows) -> tuple[Floats, Floats]:
+    """Of the newest three blocks, the one with most of the pair: its share of the power, and the low band's.
+
+    Where the low band has more than _BAND, the pair's share is of the rest.
+    """
+    pair = _power(*(seen.low[:, at] for at in _AROUND)) + _power(*(seen.high[:, at] for at in _AROUND))
+    power = np.maximum(seen.power[:, _AROUND[1]], np.float32(1e-9))
+    share = pair / (2 * power)
+    best = share.argmax(axis=1)
     look = np.arange(len(sound))
-    start = np.array(_BLOCKS_AT)[best] * HOP
-    block = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[look, start]
-    band = block @ LOW_BAND
-    return pair[look, best], np.einsum("jl,jl->j", band, band) / (WINDOW * power[look, best])
+    share, power = share[look, best], power[look, best]
+    every = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[:, ::HOP]
+    at = _AROUND[:, best]
+    band = np.square(every[look, at[1]] @ LOW_BAND).sum(axis=1) / (WINDOW * power)
+    deaf = np.flatnonzero(band >= _BAND)
+    if len(deaf):
+        parts = every[deaf, at[:, deaf]] @ NULLED  # (3, ..., 16)
+        those = np.arange(len(deaf))
+        rest = 2 * power[deaf] * np.maximum(1 - band[deaf], np.float32(1e-6))
+        pair = np.zeros(len(deaf), np.float32)
+        for tone in (key[deaf] >> 2, 4 + (key[deaf] & 3)):
+            phasors = parts[:, those, tone] - 1j * parts[:, those, tone + 8]
+            turns = TURNS[tone][those, at[:, deaf]]
+            pair += _power(*(phasors * turns))
+        share[deaf] = pair / rest
+    return share, band
 
 
-def _off(tone: npt.NDArray[np.complex64]) -> Floats:
-    """Hz off nominal in the newest three blocks, if a tone fills them; never more than a window stands."""
-    steps = tone[:, _BLOCKS_AT] * tone[:, [at - 2 for at in _BLOCKS_AT]].conj()
-    return np.clip(np.angle(steps) * np.float32(RATE / (4 * np.pi * HOP)), -30, 30)
+def _power(before: Complex, now: Complex, after: Complex) -> Floats:
+    """Squared amplitude, put right for how far the tone is off by its phase in the louder neighbour."""
+    early = np.abs(before) > np.abs(after)
+    turned = np.where(early, now * before.conj(), after * now.conj())
+    off = np.angle(turned) * np.float32(RATE / (2 * np.pi * _LAG * HOP))
+    return np.square(np.abs(now)) / window_loss(np.clip(off, -30, 30))
 
 
 def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Floats:

@@ -126,8 +126,13 @@ def pieces(heights: Floats, hole: float, after: Floats) -> Pieces:
     shape = _filled(start, begun, end, over)
     length = end - start
     result = Pieces(start, begun, end, over, silent, length, start.copy(), end.copy(), first, last, shape)
-    for j in several(on, first, last):
-        _newest(result, heights[j].tolist(), float(after[j]), j, hole)
+    broken = several(on, first, last)
+    if broken:
+        found = [_newest(result, heights[j].tolist(), float(after[j]), j, hole) for j in broken]
+        each = np.repeat(np.array(broken), [len(one) for one in found])
+        starts, begins, ends, overs, _, _ = (np.array(c) for c in zip(*(p for f in found for p in f), strict=True))
+        shape[broken] = 0
+        np.add.at(shape, each, _filled(starts.astype(np.float32), begins, ends.astype(np.float32), overs))
     return result
 
 
@@ -162,7 +167,9 @@ def fall(heights: Floats, look: npt.NDArray[np.intp], at: npt.NDArray[np.intp]) 
     return np.where(seen, middle + HOP * past, reach).astype(np.float32), seen
 
 
-def _newest(result: Pieces, heights: list[float], after: float, j: int, hole: float) -> None:
+def _newest(
+    result: Pieces, heights: list[float], after: float, j: int, hole: float
+) -> list[tuple[float, bool, float, bool, int, int]]:
     """The same for one look with more than one piece: the newest, and those before it, hole by hole.
 
     In plain Python: for one look, that is ten times as fast.
@@ -199,11 +206,7 @@ def _newest(result: Pieces, heights: list[float], after: float, j: int, hole: fl
     result.start[j], result.begun[j] = found[-1][:2]
     result.length[j] = sum(piece[2] - piece[0] for piece in found)
     result.piece_from[j], _, result.piece_to[j], _, result.first[j], result.last[j] = longest
-    spans = [(s if b else -SPAN, e if o else 2 * SPAN) for s, b, e, o, _, _ in found]
-    result.shape[j] = [
-        sum(max(min(f + WINDOW, end) - max(f, start), 0.0) for start, end in spans) / WINDOW
-        for f in range(0, FRAMES * HOP, HOP)
-    ]
+    return found
 
 
 def _filled(start: Floats, begun: npt.NDArray[np.bool_], end: Floats, over: npt.NDArray[np.bool_]) -> Floats:

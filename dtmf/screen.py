@@ -22,8 +22,8 @@ _LOUDEST = 1e3  # squared amplitude; what exceeds it is no sound, and is put rig
 _STEP = np.float32(1 / 32768)  # of 16 bits
 _NULLED_16 = NULLED * _STEP
 # Of 40 ms, one of the two neighbours of the block that the tone fills holds 10 ms: half of its amplitude.
-_BESIDE = np.float32(0.12)  # of the power
-_IN_GROUP = np.float32(0.25)  # of the strongest of its group there
+_BESIDE = np.float32(0.18)  # of the power
+_IN_GROUP = np.float32(0.35)  # of the strongest of its group there
 
 
 @dataclass(frozen=True)
