@@ -15,7 +15,10 @@ from dtmf.standards import DEFAULT, Profile
 
 __all__ = ["decode"]
 
-def decode(samples: npt.ArrayLike, rate: int, *, keys: str = KEYS_16, profile: Profile = DEFAULT) -> list[Tone]:
+
+def decode(
+    samples: npt.ArrayLike, rate: int, *, keys: str = KEYS_16, profile: Profile = DEFAULT
+) -> list[Tone]:
     """The keys pressed in a recording, in order: what a Receiver says of it at 8 kHz, then flushed.
 
     samples: (n,) of one channel, float in [-1, 1] or int16; rate: 4,000 to 384,000 Hz; keys: those to

@@ -52,8 +52,8 @@ _HZ_LOW, _HZ_HIGH = TONES_HZ[:4].astype(np.float32), TONES_HZ[4:].astype(np.floa
 _FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 
 
-# What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones, echo
-# and speech (the tapes of `dtmf grid`) from speech and music (the tuning half of docs/talk-off.md).
+# What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones,
+# echo and speech (the tapes of `dtmf grid`) from speech and music (the tuning half of docs/talk-off.md).
 WEIGHTS = {
     "error": -15.0,  # of the amplitudes, from those of a tone with sharp edges
     "noise": 39.8,  # what noise of this power adds to that
@@ -76,7 +76,7 @@ def _db(value: float) -> float:
 
 @dataclass(frozen=True)
 class Said:
-    """Of j looks: REFUSE, ACCEPT or WAIT; what was found and measured; deaf: in windows without the low band."""
+    """Of j looks: REFUSE, ACCEPT or WAIT; what was found and measured; deaf: by nulled windows."""
 
     verdict: Keys
     found: Pieces
@@ -144,7 +144,7 @@ class Judge:
     def _pieces(self, seen: Windows, after: Floats) -> tuple[Pieces, Bools]:
         """Where the pair stood, relative to where it is fullest; and which windows count for its shape."""
         low, high = np.abs(seen.low), np.abs(seen.high)
-        gone = _FRAME_START < after[:, None]
+        gone = after[:, None] > _FRAME_START
         both = low * high
         both[gone] = 0
         look = np.arange(len(low))
@@ -152,7 +152,7 @@ class Judge:
         low /= (low[look, fullest] + np.float32(1e-12))[:, None]
         high /= (high[look, fullest] + np.float32(1e-12))[:, None]
         found = pieces(np.minimum(low, high), self.hole, after)
-        heard = ~gone & (_FRAME_START > (found.start - (WINDOW + _BEFORE))[:, None])
+        heard = ~gone & ((found.start - (WINDOW + _BEFORE))[:, None] < _FRAME_START)
         return found, heard
 
     def _within(self, key: Keys, measured: Measured, offset: float) -> Bools:
@@ -212,7 +212,8 @@ def _power(before: Complex, now: Complex, after: Complex) -> Floats:
     early = np.abs(before) > np.abs(after)
     turned = np.where(early, now * before.conj(), after * now.conj())
     off = np.angle(turned) * np.float32(RATE / (2 * np.pi * _LAG * HOP))
-    return np.square(np.abs(now)) / window_loss(np.clip(off, -30, 30))
+    power: Floats = np.square(np.abs(now)) / window_loss(np.clip(off, -30, 30))
+    return power
 
 
 def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Floats:

@@ -23,7 +23,25 @@ import numpy.typing as npt
 
 from dtmf.goertzel import HOP, LOW_BAND, NULLED, QUARTERS, RATE, TURNS, WINDOW, Floats
 
-__all__ = ["BLOCKS", "FRAMES", "SPAN", "Measured", "Pieces", "Windows", "chosen", "measure", "pieces", "put", "third_peak", "windows", "windows_nulled"]
+__all__ = [
+    "BLOCKS",
+    "FRAMES",
+    "SPAN",
+    "Measured",
+    "Pieces",
+    "Windows",
+    "chosen",
+    "fall",
+    "measure",
+    "pieces",
+    "put",
+    "rise",
+    "several",
+    "third_peak",
+    "window_loss",
+    "windows",
+    "windows_nulled",
+]
 
 BLOCKS = 5
 SPAN = BLOCKS * WINDOW
@@ -74,12 +92,13 @@ def windows_nulled(sound: Floats, key: Keys) -> Windows:
     tones = np.matmul(every, NULLED)
     low_band = np.matmul(every, LOW_BAND)
     low_power = np.einsum("jfl,jfl->jf", low_band, low_band) / np.float32(WINDOW)
-    power = np.einsum("jfs,jfs->jf", every, every) / np.float32(WINDOW) - low_power
+    power: Floats = np.einsum("jfs,jfs->jf", every, every) / np.float32(WINDOW) - low_power
     look = np.arange(len(key))
     row, column = key >> 2, key & 3
     low = (tones[look, :, row] - 1j * tones[look, :, row + 8]) * _TURN_LOW[row, :FRAMES]
     high = (tones[look, :, column + 4] - 1j * tones[look, :, column + 12]) * _TURN_HIGH[column, :FRAMES]
-    return Windows(low, high, np.maximum(power, np.float32(1e-12)), low_power)
+    np.maximum(power, np.float32(1e-12), out=power)
+    return Windows(low, high, power, low_power)
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,7 @@ def pieces(heights: Floats, hole: float, after: Floats) -> Pieces:
     Windows that began before ``after`` (j,) are not looked at: another tone was in them.
     """
     on = heights >= 0.5
-    on[_FRAME * HOP < after[:, None]] = False
+    on[after[:, None] > _FRAME * HOP] = False
     look = np.arange(len(heights))
     first = on.argmax(axis=1)
     last = FRAMES - 1 - on[:, ::-1].argmax(axis=1)
@@ -130,7 +149,9 @@ def pieces(heights: Floats, hole: float, after: Floats) -> Pieces:
     if broken:
         found = [_newest(result, heights[j].tolist(), float(after[j]), j, hole) for j in broken]
         each = np.repeat(np.array(broken), [len(one) for one in found])
-        starts, begins, ends, overs, _, _ = (np.array(c) for c in zip(*(p for f in found for p in f), strict=True))
+        starts, begins, ends, overs, _, _ = (
+            np.array(c) for c in zip(*(p for f in found for p in f), strict=True)
+        )
         shape[broken] = 0
         np.add.at(shape, each, _filled(starts.astype(np.float32), begins, ends.astype(np.float32), overs))
     return result
@@ -158,7 +179,9 @@ def rise(
     return np.where(seen, edge, np.float32(0)).astype(np.float32), seen
 
 
-def fall(heights: Floats, look: npt.NDArray[np.intp], at: npt.NDArray[np.intp]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def fall(
+    heights: Floats, look: npt.NDArray[np.intp], at: npt.NDArray[np.intp]
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
     seen = at < FRAMES - 1
     now, after = heights[look, at], heights[look, np.minimum(at + 1, FRAMES - 1)]
     past = np.divide(now - np.float32(0.5), now - after, out=np.zeros_like(now), where=seen & (now > after))
@@ -223,8 +246,8 @@ class Measured:
 
     low, high: squared amplitudes, put right for how far the tones are off. low_off, high_off: Hz off
     nominal. power: mean square of all that counts. steadiness: 1 when the phases advance evenly. spread: of
-    the powers, relative to their mean. low_band: share of all power that the low band had. count: windows. error: of the
-    amplitudes, from those of a tone with such edges; root mean square, relative to the tone.
+    the powers, relative to their mean. low_band: share of all power that the low band had. count: windows.
+    error: of the amplitudes, from those of a tone with such edges; root mean square, relative to the tone.
     """
 
     low: Floats
@@ -259,10 +282,12 @@ def measure(seen: Windows, found: Pieces, heard: npt.NDArray[np.bool_]) -> Measu
     """
     first = np.ceil((found.piece_from - _SLACK) / HOP)
     last = np.floor((found.piece_to + _SLACK - WINDOW) / HOP)
-    middle = np.clip(np.round((found.piece_from + found.piece_to - WINDOW) / (2 * HOP)), found.first, found.last)
+    middle = np.clip(
+        np.round((found.piece_from + found.piece_to - WINDOW) / (2 * HOP)), found.first, found.last
+    )
     narrow = last < first
     first, last = np.where(narrow, middle, first), np.where(narrow, middle, last)
-    inside = (_FRAME >= first[:, None]) & (_FRAME <= last[:, None])
+    inside = (first[:, None] <= _FRAME) & (last[:, None] >= _FRAME)
     count = inside.sum(axis=1).astype(np.float32)
     count[count == 0] = 1
     low_power, high_power = _squared(seen.low), _squared(seen.high)
@@ -277,7 +302,7 @@ def measure(seen: Windows, found: Pieces, heard: npt.NDArray[np.bool_]) -> Measu
     few = count < 4
     earliest = np.where(few, np.maximum(first - 1, found.first), first) + _LAG
     latest = np.where(few, np.minimum(last + 1, found.last), last)
-    turned = (_FRAME >= earliest[:, None]) & (_FRAME <= latest[:, None])
+    turned = (earliest[:, None] <= _FRAME) & (latest[:, None] >= _FRAME)
     error = _error(low_power, low, found.shape, heard) + _error(high_power, high, found.shape, heard)
     low_off, low_steady = _turn(seen.low, turned)
     high_off, high_steady = _turn(seen.high, turned)
@@ -299,7 +324,8 @@ def _error(power: Floats, mean: Floats, shape: Floats, heard: npt.NDArray[np.boo
     """How far amplitudes are from a shape, mean square."""
     away = np.sqrt(power / mean[:, None]) - shape
     away[~heard] = 0
-    return np.einsum("jf,jf->j", away, away) / np.maximum(heard.sum(axis=1), 1)
+    mean_square: Floats = np.einsum("jf,jf->j", away, away) / np.maximum(heard.sum(axis=1), 1)
+    return mean_square
 
 
 def _squared(tone: Complex) -> Floats:
@@ -326,10 +352,13 @@ def _turn(tone: Complex, turned: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]
 
 def window_loss(off_hz: Floats) -> Floats:
     """What a window loses of a tone's power that is so many Hz off."""
-    return np.sinc(off_hz * np.float32(WINDOW / RATE)) ** 2
+    return np.square(np.sinc(off_hz * np.float32(WINDOW / RATE))).astype(np.float32, copy=False)
 
 
-def _four(quarters: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+Numbers = TypeVar("Numbers", np.float32, np.complex64)
+
+
+def _four(quarters: npt.NDArray[Numbers]) -> npt.NDArray[Numbers]:
     """Sums of four neighbours along axis 1."""
     pairs = quarters[:, :-1] + quarters[:, 1:]
     return pairs[:, :-2] + pairs[:, 2:]
@@ -363,4 +392,5 @@ def third_peak(sound: Floats, found: Pieces, low_hz: Floats, high_hz: Floats) ->
     power = waves[:, :half] + waves[:, half:]
     power[np.abs(_PEAK_HZ - low_hz[:, None]) < _PEAK_AWAY_HZ] = 0
     power[np.abs(_PEAK_HZ - high_hz[:, None]) < _PEAK_AWAY_HZ] = 0
-    return power.max(axis=1)
+    strongest: Floats = power.max(axis=1)
+    return strongest

@@ -176,7 +176,9 @@ class Machine:
         replaced = taken[slots.key[its] >= 0]
         self._up(slot[replaced], number[replaced], start[replaced])
         low, high = measured.low[taken], measured.high[taken]
-        self._down(DOWN, its, number[taken], key[taken], start[taken], low, high, (found.begun | carried)[taken])
+        self._down(
+            DOWN, its, number[taken], key[taken], start[taken], low, high, (found.begun | carried)[taken]
+        )
         slots.key[its] = key[taken]
         slots.start[its] = start[taken]
         # As the windows see it, which is less for a tone off its frequency.
@@ -186,7 +188,9 @@ class Machine:
         slots.open[its] = found.over[taken]
         ended = taken[found.silent[taken] >= self._judge.hole]
         if len(ended):
-            self._end(slots, slot[ended], number[ended], origin[ended] + found.end[ended])
+            self._end(
+                slots, slot[ended], number[ended], np.asarray(origin[ended] + found.end[ended], np.float64)
+            )
 
     def _follow(
         self, slots: Slots, slot: Indices, number: Numbers, forced: Bools, sound: Callable[..., Floats]
@@ -203,7 +207,7 @@ class Machine:
             low[deaf], high[deaf] = np.abs(seen.low), np.abs(seen.high)
         heights = np.minimum(low / slots.low[slot][:, None], high / slots.high[slot][:, None])
         # Windows that began before the tone show what was before it.
-        heights[_FRAME_START < (slots.start[slot] - origin - WINDOW / 2)[:, None]] = 1
+        heights[(slots.start[slot] - origin - WINDOW / 2)[:, None] > _FRAME_START] = 1
         end, over = _end_of(heights, self._judge.hole)
         over |= forced
         slots.open[slot] = heights[:, -1] < 0.5

@@ -248,11 +248,13 @@ class Receiver:
     def _before(self, lines: Indices, number: Numbers, count: int) -> Floats:
         """The last blocks before some numbers: (m, count, WINDOW)."""
         at = number[:, None] + np.arange(-count, 0)
-        return self._past[at % BLOCKS, lines[:, None]]
+        before: Floats = self._past[at % BLOCKS, lines[:, None]]
+        return before
 
     def _sound(self, lines: Indices, number: Numbers) -> Floats:
         """The blocks of lines that end with their newest: (m, SPAN)."""
-        return self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]].reshape(-1, SPAN)
+        blocks: Floats = self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]]
+        return blocks.reshape(-1, SPAN)
 
 
 def _as_float32(samples: Samples) -> Floats:

@@ -53,8 +53,9 @@ class Screened:
 def cleaned(samples: npt.NDArray[Any]) -> Floats:
     """Samples as float32 in [-1, 1]: int16 is scaled, floats are clipped, NaN is silence."""
     if samples.dtype == np.int16:
-        return np.multiply(samples, _STEP, dtype=np.float32)
-    clipped = np.clip(samples, -1, 1).astype(np.float32, copy=False)
+        scaled: Floats = np.multiply(samples, _STEP, dtype=np.float32)
+        return scaled
+    clipped: Floats = np.clip(samples, -1, 1).astype(np.float32, copy=False)
     clipped[np.isnan(clipped)] = 0
     return clipped
 
@@ -133,7 +134,7 @@ def same_pair(
     near = beside[:, beside_at]
     place = np.arange(len(key))
     low, high = near[row, place], near[column, place]
-    same = low > _BESIDE * squares[row, at]
+    same: npt.NDArray[np.bool_] = low > _BESIDE * squares[row, at]
     same &= high > _BESIDE * squares[column, at]
     same &= low > _IN_GROUP * near[:4].max(axis=0)
     same &= high > _IN_GROUP * near[4:].max(axis=0)

@@ -40,7 +40,7 @@ class Blocks:
     @property
     def count(self) -> int:
         """Blocks of each line."""
-        return self.sound.shape[1]
+        return int(self.sound.shape[1])
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,9 @@ class _Sound:
         begin = np.concatenate([blocks.past.reshape(lines, -1), early], axis=1)
         self._begin = np.lib.stride_tricks.sliding_window_view(begin, SPAN, axis=1)
         self._rest = (
-            np.lib.stride_tricks.sliding_window_view(samples, SPAN, axis=1) if blocks.count >= BLOCKS else None
+            np.lib.stride_tricks.sliding_window_view(samples, SPAN, axis=1)
+            if blocks.count >= BLOCKS
+            else None
         )
 
     def __call__(self, slot: Indices, number: Numbers) -> Floats:
@@ -135,7 +137,8 @@ class _Sound:
         row, block = self._row[slot], number - self._number[slot]
         early = block < _BEFORE
         if self._rest is None or early.all():
-            return self._begin[row, block * WINDOW]
+            begin: Floats = self._begin[row, block * WINDOW]
+            return begin
         if not early.any():
             return cleaned(self._rest[row, (block - _BEFORE) * WINDOW])
         sound = np.empty((len(slot), SPAN), np.float32)
