@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dtmf.errors import DtmfError
     from dtmf.generator import generate
     from dtmf.hearing import Heard, decode_file
+    from dtmf.impairment import impair
     from dtmf.keypad import KEYS_12, KEYS_16
     from dtmf.keypress import KeyDown, KeyUp, Tone
     from dtmf.receiver import Receiver
@@ -38,6 +39,7 @@ __all__ = [
     "decode",
     "decode_file",
     "generate",
+    "impair",
     "read_wav",
     "write_wav",
 ]
@@ -47,6 +49,7 @@ _HOMES = {
     "errors": ("DtmfError",),
     "generator": ("generate",),
     "hearing": ("Heard", "decode_file"),
+    "impairment": ("impair",),
     "keypad": ("KEYS_12", "KEYS_16"),
     "keypress": ("KeyDown", "KeyUp", "Tone"),
     "receiver": ("Receiver",),

@@ -58,8 +58,7 @@ def decode_file(
         if channel is not None and not 1 <= channel <= recording.channels:
             raise DtmfError(f"has no channel {channel}; it has {recording.channels}")
         chosen = range(recording.channels) if channel is None else range(channel - 1, channel)
-        limits = {} if profile is DEFAULT else {"profile": profile}
-        receiver = Receiver(len(chosen), keys=keys, refusals=refusals, **limits)
+        receiver = Receiver(len(chosen), keys=keys, refusals=refusals, profile=profile)
         resamplers = [Resampler(recording.rate) for _ in chosen]
         events: list[KeyDown | KeyUp] = []
         frames = 0

@@ -36,7 +36,7 @@ FRAME, LINE = (120, 235, 255), (150, 160, 190)
 MASK = (140, 144, 150)
 SOUND = (70, 80, 100)
 
-NAMES = {"too_short": "too short", "too_weak": "too weak", "frequency": "off frequency"}
+NAMES = {"too_short": "too short", "too_weak": "too weak", "frequency": "off frequency", "purity": "not pure"}
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600)
 
 
