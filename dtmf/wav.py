@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy.typing as npt
 
 from dtmf.errors import DtmfError
 from dtmf.recording import Recording
+from dtmf.riff import clean
+from dtmf.wave_format import wav_bytes
 
 __all__ = ["read_wav", "write_wav"]
-
-_MOST_BYTES = 0xFFFFFFFF - 36  # of samples: the length of the whole is written in 32 bits
 
 
 def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], int]:
@@ -37,27 +36,12 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], int
 def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike, rate: int) -> None:
     """Write a WAV of 16 bits: samples (n,) or (n, channels), int16 or floats in [-1, 1]; rate in Hz.
 
-    Floats beyond full scale are clipped. Raises DtmfError if it cannot be written.
+    Floats beyond full scale are clipped, NaN is silence. Raises DtmfError if it cannot be written.
     """
     array: npt.NDArray[Any] = np.asarray(samples)
-    if array.dtype != np.int16:
-        if array.dtype.kind != "f":
-            raise DtmfError(f"samples of type {array.dtype}; give int16, or floats in [-1, 1]")
-        array = np.round(np.clip(np.nan_to_num(array, posinf=1, neginf=-1), -1, 1) * 32767).astype(np.int16)
-    if array.ndim not in (1, 2):
-        raise DtmfError(f"samples of shape {array.shape}; give (n,) or (n, channels)")
-    channels = array.shape[1] if array.ndim == 2 else 1
-    if not 1 <= channels <= 0xFFFF // 2 or array.nbytes > _MOST_BYTES:
-        raise DtmfError(f"{os.fspath(path)}: no WAV holds samples of shape {array.shape}")
-    try:
-        form = struct.pack("<HHIIHH", 1, channels, rate, 2 * channels * rate, 2 * channels, 16)
-    except struct.error:
-        raise DtmfError(f"a sampling rate of {rate!r}; give a whole number of Hz") from None
-    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", array.nbytes)
-    head = b"RIFF" + struct.pack("<I", len(body) + array.nbytes) + body
+    content = wav_bytes(clean(array) if array.dtype.kind == "f" else array, rate)
     try:
         with open(path, "wb") as file:
-            file.write(head)
-            file.write(np.ascontiguousarray(array, "<i2").data)
+            file.write(content)
     except (OSError, ValueError) as error:
         raise DtmfError(f"{os.fspath(path)}: cannot be written ({error})") from error

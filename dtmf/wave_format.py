@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +32,17 @@ _PIECE = 1 << 18  # samples coded at once: what lies between takes little memory
 
 
 def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> bytes:
-    """A WAV file, mono: samples (n,), floats in [-1, 1]; rate in Hz.
+    """A WAV file: samples (n,) or (n, channels), int16 or floats in [-1, 1]; rate in Hz.
 
     coding: pcm8 (unsigned, as WAV has it), pcm16, pcm24, pcm32, float (32 bits), mulaw or alaw (ITU-T
     G.711). Integers are the samples times 2^(bits - 1), rounded; what exceeds their range is clipped.
     Raises DtmfError for other samples and rates, and for more than the 4 GB that a WAV can hold.
     """
-    array = np.asarray(samples)
-    if array.ndim != 1 or array.dtype.kind != "f":
-        raise DtmfError(f"samples of type {array.dtype} and shape {array.shape}; give floats, shape (n,)")
+    array: npt.NDArray[Any] = np.asarray(samples)
+    if array.dtype != np.int16 and array.dtype.kind != "f":
+        raise DtmfError(f"samples of type {array.dtype}; give int16, or floats in [-1, 1]")
+    if array.ndim not in (1, 2):
+        raise DtmfError(f"samples of shape {array.shape}; give (n,) or (n, channels)")
     try:
         rate = operator.index(rate)
         tag, bits = _FORMATS[coding]
@@ -48,16 +50,18 @@ def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> by
         raise DtmfError(f"a sampling rate of {rate!r}; give a whole number of Hz") from None
     except KeyError:
         raise DtmfError(f"a coding of {coding!r}; there are {', '.join(CODINGS)}") from None
-    size = bits // 8
+    channels = array.shape[1] if array.ndim == 2 else 1
+    size = channels * bits // 8
+    if not 0 < size < 1 << 16 or len(array) * size > (1 << 32) - 100:
+        raise DtmfError(f"no WAV holds samples of shape {array.shape}")
     if not 0 < rate * size < 1 << 32:
         raise DtmfError(f"a sampling rate of {rate} Hz; a WAV cannot have that")
-    if len(array) * size > (1 << 32) - 100:
-        raise DtmfError(f"{len(array)} samples of {size} bytes; a WAV holds 4 GB")
     if not np.isfinite(array).all():
         raise DtmfError("samples that are not finite")
-    pieces = (array[first : first + _PIECE] for first in range(0, len(array), _PIECE))
+    rows = _PIECE // channels or 1
+    pieces = (array[first : first + rows].ravel() for first in range(0, len(array), rows))
     data = b"".join(_coded(piece, coding, bits) for piece in pieces)
-    form = struct.pack("<HHIIHH", tag, 1, rate, rate * size, size, bits)
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * size, size, bits)
     extra = b"" if tag == _PCM else _chunk(b"fact", struct.pack("<I", len(array)))
     if tag != _PCM:
         form += struct.pack("<H", 0)  # no more of the format follows
@@ -65,7 +69,9 @@ def wav_bytes(samples: npt.ArrayLike, rate: int, coding: Coding = "pcm16") -> by
     return _chunk(b"RIFF", body)
 
 
-def _coded(array: npt.NDArray[np.floating], coding: Coding, bits: int) -> bytes:
+def _coded(array: npt.NDArray[Any], coding: Coding, bits: int) -> bytes:
+    if array.dtype == np.int16:
+        array = array / 32768
     if coding == "float":
         return array.astype("<f4").tobytes()
     if coding == "mulaw" or coding == "alaw":

@@ -64,7 +64,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 def test_what_is_written(tmp_path: Path) -> None:
     write_wav(tmp_path / "a.wav", np.array([0, 1, -1, 2, -np.inf, np.nan, 0.5]), 8000)
     written, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
-    assert written.tolist() == [0, 32767, -32767, 32767, -32767, 0, 16384]
+    assert written.tolist() == [0, 32767, -32768, 32767, -32768, 0, 16384]
     write_wav(tmp_path / "a.wav", np.array([-32768, 5], np.int16), 8000)
     assert soundfile.read(tmp_path / "a.wav", dtype="int16")[0].tolist() == [-32768, 5]
 

@@ -9,7 +9,7 @@ import soundfile
 
 from dtmf import DtmfError, generate
 from dtmf.g711 import there_and_back
-from dtmf.wave_format import CODINGS, wav_bytes
+from dtmf.wave_format import CODINGS, Coding, wav_bytes
 
 SOUND = generate("159D", tone_ms=50.125, level_dbm0=0)  # an odd number of samples
 
@@ -65,6 +65,18 @@ def test_long_sounds_are_coded_in_pieces() -> None:
     assert np.abs(read - sound).max() <= 2**-23
 
 
+@pytest.mark.parametrize("coding", CODINGS)
+def test_channels_and_integers(coding: Coding) -> None:
+    """Integers are what floats of the same height are."""
+    sixteen = np.random.default_rng(3).integers(-32768, 32768, (500, 3)).astype(np.int16)
+    content = wav_bytes(sixteen, 8000, coding)
+    assert content == wav_bytes(sixteen / 32768, 8000, coding)
+    channels, _ = soundfile.read(io.BytesIO(content))
+    for n in range(3):
+        alone, _ = soundfile.read(io.BytesIO(wav_bytes(sixteen[:, n], 8000, coding)))
+        np.testing.assert_array_equal(channels[:, n], alone)
+
+
 def test_beyond_full_scale_clips() -> None:
     content = wav_bytes(np.array([1.0, -1.0, 7.0, -7.0]), 8000)
     assert np.frombuffer(content[44:], "<i2").tolist() == [32767, -32768, 32767, -32768]
@@ -73,8 +85,10 @@ def test_beyond_full_scale_clips() -> None:
 @pytest.mark.parametrize(
     ("samples", "rate", "coding"),
     [
-        (np.zeros((2, 2)), 8000, "pcm16"),
-        (np.zeros(2, np.int16), 8000, "pcm16"),
+        (np.zeros((2, 2, 2)), 8000, "pcm16"),
+        (np.zeros((2, 0)), 8000, "pcm16"),
+        (np.zeros((1, 1 << 14)), 8000, "pcm32"),
+        (np.zeros(2, np.int32), 8000, "pcm16"),
         (np.array([np.nan]), 8000, "float"),
         (np.zeros(2), 0, "pcm16"),
         (np.zeros(2), 1 << 31, "pcm16"),
@@ -82,7 +96,18 @@ def test_beyond_full_scale_clips() -> None:
         (np.zeros(2), 8000, "mp3"),
         (np.broadcast_to(np.float32(0), 1 << 31), 8000, "pcm16"),
     ],
-    ids=["stereo", "integers", "NaN", "no rate", "rate", "half a hertz", "coding", "4 GB"],
+    ids=[
+        "cube",
+        "no channel",
+        "channels",
+        "integers",
+        "NaN",
+        "no rate",
+        "rate",
+        "half a hertz",
+        "coding",
+        "4 GB",
+    ],
 )
 def test_what_cannot_be(samples: np.ndarray, rate: Any, coding: Any) -> None:
     with pytest.raises(DtmfError):
