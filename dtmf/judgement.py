@@ -44,6 +44,8 @@ _HOPE = 0.40  # of the power must be in the pair, somewhere
 _OF_THE_REST = 0.6  # of what is no hum, where there is more of that than
 _BAND = 0.12  # of it in the low band: then look again, deaf to that
 _UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
+_SLACK = 0.002 * RATE
+_LATE = 0.065 * RATE
 _LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
 _BEFORE = 160  # samples before an onset that say something about it
 # The windows that are the newest three blocks, and those 10 ms before and after them (there is none after).
@@ -130,7 +132,9 @@ class Judge:
             part.power[:] *= 1 - band[easy]
             part.low_band[:] = band[easy]
             verdict[easy] = self._rules(sound[easy], key[easy], chosen(found, easy), part)
-        hard = np.flatnonzero(~clean & (band >= _BAND))
+        # Short ones are not worth it yet: only where the low band drowns the rest is that not known.
+        short = found.length < np.where(found.over, self._shortest, _LONG_ENOUGH) - _SLACK
+        hard = np.flatnonzero(~clean & (band >= _BAND) & ~(short & (band < 0.8)))
         if len(hard):
             seen = windows_nulled(sound[hard], key[hard])
             parts, heard = self._pieces(seen, after[hard])
@@ -166,9 +170,11 @@ class Judge:
 
     def _rules(self, sound: Floats, key: Keys, found: Pieces, measured: Measured) -> Keys:
         """The verdicts on what does not sound alone."""
-        verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
         pair = (measured.low + measured.high) / 2
         ratio = np.minimum(pair / np.maximum(measured.power, np.float32(1e-12)), 1)
+        # What goes on is a new candidate with every block: only what is nearly one is waited for.
+        late = (found.silent >= self.hole) | ((found.length > _LATE) & (ratio < 0.8))
+        verdict = np.where(late, REFUSE, WAIT).astype(np.int8)
         may = self._within(key, measured, min(self._offset, _UNCLEAN_OFFSET))
         may &= (ratio > _HOPE) & (measured.steadiness > 0.94) & (measured.count >= 3)
         may &= found.length >= np.where(found.over, self._shortest, _LONG_ENOUGH)
@@ -245,5 +251,9 @@ def _is_key(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: 
     column = dict(zip(WEIGHTS, said.T, strict=True))
     # A tone that begins and stays as only a key does may have more beside it: its own distortion, for one.
     exact: Bools = (column["error"] < 0.09) & (column["off"] < 0.5) & (column["unsteadiness"] < -1.85)
-    exact &= found.begun & (column["peak"] < -5) & (column["whole"] > 0.5)
+    exact &= column["whole"] > 0.5
+    # So may one with holes in it, if it is on its frequencies and little else sounds.
+    broken = (column["error"] < 0.16) & (column["off"] < 0.2) & (column["unsteadiness"] < -2.3)
+    exact |= broken & (column["whole"] > 0.8)
+    exact &= found.begun & (column["peak"] < -5)
     return (said @ _WEIGHTS > _ENOUGH) | exact

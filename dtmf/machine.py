@@ -28,9 +28,8 @@ import numpy.typing as npt
 from dtmf.goertzel import FULL_SCALE_DBM0, HOP, WINDOW, Floats
 from dtmf.judgement import ACCEPT, WAIT, Judge
 from dtmf.look import BLOCKS, FRAMES, SPAN, fall, several, window_loss, windows, windows_nulled
-from dtmf.screen import same_pair
 
-__all__ = ["DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step"]
+__all__ = ["AT_ONCE", "DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step"]
 
 QUIET = 3  # blocks that cannot hold a key; then all is forgotten
 UP, DOWN, LOUDER = 0, 1, 2
@@ -41,7 +40,7 @@ Keys = npt.NDArray[np.int8]
 Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
-_AT_ONCE = 512  # looks: what they need stays in the cache
+AT_ONCE = 512  # looks: what they need stays in the cache
 _FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 _STEADY = 0.8, 1.6  # power relative to the height: nothing has begun or ended in the block
 _LOUDER = 2.8  # amplitude, 9 dB
@@ -84,18 +83,16 @@ class Slots:
 class Step:
     """One block of k stretches, and what was before it.
 
-    at: (k,) the stretches' slots; number: (k,) of the block in its line; key, key_before: (k,) what the
-    screen saw in it and in the one before; squares, squares_before, squares_earlier: (8, k) of it and of
-    the two before. sound: gives the BLOCKS blocks (j, SPAN) that end with some numbers, of some slots.
+    at: (k,) the stretches' slots; number: (k,) of the block in its line; key, squares: (k,) and (8, k),
+    what the screen saw in it; candidate: (k,) the key that the one before may hold, by what is beside it.
+    sound: gives the BLOCKS blocks (j, SPAN) that end with some numbers, of some slots.
     """
 
     at: Indices
     number: Numbers
     key: Keys
-    key_before: Keys
     squares: Floats
-    squares_before: Floats
-    squares_earlier: Floats
+    candidate: Keys
     sound: Callable[[Indices, Numbers], Floats]
 
 
@@ -140,12 +137,9 @@ class Machine:
             for part in _parts(i):
                 self._follow(slots, at[part], step.number[part], forced[part], step.sound)
         pending = slots.pending[at]
-        i = np.flatnonzero(((step.key_before >= 0) | (pending >= 0)) & ~forced)
+        i = np.flatnonzero(((step.candidate >= 0) | (pending >= 0)) & ~forced)
         if len(i):
-            key = step.key_before[i]
-            same = same_pair(step.squares_before, key, i, step.squares, i)
-            same |= same_pair(step.squares_before, key, i, step.squares_earlier, i)
-            key = np.where((key >= 0) & same, key, pending[i])
+            key = np.where(step.candidate[i] >= 0, step.candidate[i], pending[i])
             new = (key >= 0) & (key != slots.key[at[i]])
             i, key = i[new], key[new]
             for part in _parts(np.arange(len(i))):
@@ -256,7 +250,7 @@ class Machine:
 
 
 def _parts(at: Indices) -> list[Indices]:
-    return [at[first : first + _AT_ONCE] for first in range(0, len(at), _AT_ONCE)]
+    return [at[first : first + AT_ONCE] for first in range(0, len(at), AT_ONCE)]
 
 
 def _end_of(heights: Floats, hole: float) -> tuple[Floats, Bools]:

@@ -24,7 +24,7 @@ from dtmf.look import BLOCKS, SPAN
 from dtmf.machine import QUIET, Indices, Keys, Machine, Numbers, Slots, Step
 from dtmf.presses import Presses
 from dtmf.refusal import CONTEXT, Refusals, Refused
-from dtmf.screen import Limits, cleaned, screen
+from dtmf.screen import AROUND, Limits, cleaned, goes_on, same_pair, screen
 from dtmf.standards import DEFAULT, Profile
 from dtmf.stretch import Blocks, take
 
@@ -34,7 +34,7 @@ Samples = npt.NDArray[Any]  # int16 or float32
 
 _USUAL = Limits()
 _LAST = np.arange(1 - BLOCKS, 1)  # blocks, up to the newest
-_MOST = 1 << 16  # blocks of all lines in one go: 22 minutes; it bounds the memory
+_MOST = 1 << 18  # blocks of all lines in one go: 87 minutes of one; it bounds the memory
 
 
 def as_samples(samples: npt.ArrayLike) -> Samples:
@@ -207,8 +207,8 @@ class Receiver:
         at = np.flatnonzero(busy)
         if len(at):
             its = lines[at]
-            older, old = self._squares[:, :, its]
-            step = Step(its, number[at], key[at], before[at], seen.squares[:, at], old, older, self._sound)
+            candidate = self._candidates(its, number[at], before[at], seen.squares[:, at])
+            step = Step(its, number[at], key[at], seen.squares[:, at], candidate, self._sound)
             self._machine.step(slots, step)
         idle = lines[~busy]
         quiet = np.where(key[~busy] >= 0, 0, np.minimum(slots.quiet[idle] + 1, QUIET))
@@ -239,6 +239,21 @@ class Receiver:
         for back in range(min(BLOCKS, count), 0, -1):
             self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
         return lines[rows]
+
+    def _candidates(self, lines: Indices, number: Numbers, key: Keys, squares: Floats) -> Keys:
+        """The keys that the blocks before may hold, by what is beside them."""
+        candidate = np.full(len(lines), -1, np.int8)
+        at = np.flatnonzero(key >= 0)
+        if len(at):
+            earlier, before = self._squares[:, :, lines]
+            same = same_pair(before, key[at], at, squares, at) | same_pair(before, key[at], at, earlier, at)
+            at = at[same]
+            # From the middle of the block before that one to the middle of the newest.
+            first = (BLOCKS - 2) * WINDOW - WINDOW // 2
+            around = self._sound(lines[at], number[at])[:, first : first + AROUND]
+            at = at[goes_on(around, key[at])]
+            candidate[at] = key[at]
+        return candidate
 
     def _heard(self, key: Keys) -> Keys:
         """Without the keys that nobody listens for."""

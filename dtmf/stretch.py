@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from dtmf.goertzel import WINDOW, Floats
 from dtmf.look import BLOCKS, SPAN
-from dtmf.machine import QUIET, Bools, Indices, Keys, Machine, Numbers, Slots, Step
-from dtmf.screen import cleaned, same_pair
+from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Keys, Machine, Numbers, Slots, Step
+from dtmf.screen import AROUND, cleaned, goes_on, same_pair
 
 __all__ = ["Blocks", "take"]
 
@@ -58,7 +58,7 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
 
     slots: one for each line. Gives the row of each slot that the machine's changes name.
     """
-    cut, keeps = _cut(slots, blocks)
+    cut, candidate, keeps = _cut(slots, blocks)
     # The longest first: those that are at their end leave the others in one piece.
     order = np.argsort(cut.first - cut.last, kind="stable")
     row, first, last = cut.row[order], cut.first[order], cut.last[order]
@@ -67,7 +67,7 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
     old = np.flatnonzero(cut.goes_on[order])
     states.take(slots, old, row[old])
     states.quiet[first > 0] = 0
-    _run(machine, states, blocks, row, first, last)
+    _run(machine, states, blocks, candidate, row, first, last)
 
     quiet = np.full(len(slots.key), QUIET, np.int8)
     for back in range(min(QUIET, blocks.count) - 1, -1, -1):
@@ -83,7 +83,13 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
 
 
 def _run(
-    machine: Machine, states: Slots, blocks: Blocks, row: Indices, first: Indices, last: Indices
+    machine: Machine,
+    states: Slots,
+    blocks: Blocks,
+    candidate: Keys,
+    row: Indices,
+    first: Indices,
+    last: Indices,
 ) -> None:
     """Block by block, all stretches in step; they are sorted by length, the longest first."""
     width = blocks.count + 2
@@ -103,10 +109,8 @@ def _run(
                 at,
                 number[:active] + step,
                 key[here],
-                key[here - 1],
                 squares[:, here],
-                squares[:, here - 1],
-                squares[:, here - 2],
+                candidate[here],
                 sound,
             ),
         )
@@ -123,9 +127,7 @@ class _Sound:
         self._number = blocks.number[row]
         lines = len(blocks.sound)
         samples = blocks.sound.reshape(lines, -1)
-        early = cleaned(samples[:, : _BEFORE * WINDOW])
-        begin = np.concatenate([blocks.past.reshape(lines, -1), early], axis=1)
-        self._begin = np.lib.stride_tricks.sliding_window_view(begin, SPAN, axis=1)
+        self._begin = np.lib.stride_tricks.sliding_window_view(_begin(blocks), SPAN, axis=1)
         self._rest = (
             np.lib.stride_tricks.sliding_window_view(samples, SPAN, axis=1)
             if blocks.count >= BLOCKS
@@ -147,8 +149,18 @@ class _Sound:
         return sound
 
 
-def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Bools]:
-    """The stretches, and the lines (m,) that are still in the group that they were in before."""
+def _begin(blocks: Blocks) -> Floats:
+    """The blocks before the first, and as many from there on: (m, samples)."""
+    lines = len(blocks.sound)
+    early = cleaned(blocks.sound[:, :_BEFORE])
+    return np.concatenate([blocks.past.reshape(lines, -1), early.reshape(lines, -1)], axis=1)
+
+
+def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Keys, Bools]:
+    """The stretches, the candidates, and the lines that are still in the group that they were in before.
+
+    Candidates: flat like the blocks' keys, the key that the block before each may hold, or -1.
+    """
     count = blocks.count
     width = count + 2
     flat = blocks.key.ravel()
@@ -166,7 +178,8 @@ def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Bools]:
     keeps = np.zeros(len(blocks.key), bool)
     if not len(row):
         nothing = np.zeros(0, np.intp)
-        return _Stretches(nothing, nothing, nothing, nothing.astype(bool)), keeps
+        none = np.full(len(flat), -1, np.int8)
+        return _Stretches(nothing, nothing, nothing, nothing.astype(bool)), none, keeps
     new = np.append(True, (row[1:] != row[:-1]) | (block[1:] - block[:-1] > QUIET))
     group = np.cumsum(new) - 1
     begin = np.flatnonzero(new)
@@ -182,9 +195,32 @@ def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Bools]:
     squares = blocks.squares.reshape(8, -1)
     same = same_pair(squares, flat[at], at, squares, at + 1)
     same |= same_pair(squares, flat[at], at, squares, at - 1)
-    np.minimum.at(first, group[may[same]], block[may[same]] + 1)
+    may, at = may[same], at[same]
+    stays = _goes_on(blocks, row[may], block[may], flat[at])
+    may, at = may[stays], at[stays]
+    candidate = np.full(len(flat), -1, np.int8)
+    candidate[at + 1] = flat[at]
+    np.minimum.at(first, group[may], block[may] + 1)
     busy = (slots.key >= 0) | (slots.pending >= 0)
     first[old & busy[row[begin]]] = 0
     some = np.flatnonzero(first < count)
     last = np.minimum(block[end[some]] + QUIET, count - 1)
-    return _Stretches(row[begin[some]], first[some], last, old[some]), keeps
+    return _Stretches(row[begin[some]], first[some], last, old[some]), candidate, keeps
+
+
+def _goes_on(blocks: Blocks, row: Indices, block: Indices, key: Keys) -> Bools:
+    """goes_on for some blocks of some rows; the first may be -1, the last has another after it."""
+    lines = len(blocks.sound)
+    begin = _begin(blocks)
+    early = block < _BEFORE - 1
+    result = np.zeros(len(row), bool)
+    first = WINDOW * (block + _BEFORE) - WINDOW // 2
+    parts = np.lib.stride_tricks.sliding_window_view(begin, AROUND, axis=1)
+    result[early] = goes_on(parts[row[early], first[early]], key[early])
+    late = np.flatnonzero(~early)
+    if len(late):
+        parts = np.lib.stride_tricks.sliding_window_view(blocks.sound.reshape(lines, -1), AROUND, axis=1)
+        for some in (late[i : i + AT_ONCE] for i in range(0, len(late), AT_ONCE)):
+            around = cleaned(parts[row[some], first[some] - _BEFORE * WINDOW])
+            result[some] = goes_on(around, key[some])
+    return result
