@@ -218,7 +218,8 @@ def _power(before: Complex, now: Complex, after: Complex) -> Floats:
     early = np.abs(before) > np.abs(after)
     turned = np.where(early, now * before.conj(), after * now.conj())
     off = np.angle(turned) * np.float32(RATE / (2 * np.pi * _LAG * HOP))
-    power: Floats = np.square(np.abs(now)) / window_loss(np.clip(off, -30, 30))
+    power: Floats = np.square(np.abs(now))
+    power /= window_loss(np.clip(off, -30, 30))
     return power
 
 

@@ -76,7 +76,8 @@ def windows(sound: Floats, key: Keys) -> Windows:
     quarters = sound.reshape(-1, _QUARTERS, HOP)
     # A product per look: the same samples give the same bits, however many looks are taken together.
     parts = np.matmul(quarters, QUARTERS)
-    power = _four(np.einsum("jqs,jqs->jq", quarters, quarters)) / np.float32(WINDOW)
+    power: Floats = _four(np.einsum("jqs,jqs->jq", quarters, quarters))
+    power /= np.float32(WINDOW)
     power -= _four(parts[:, :, 16]) ** 2
     look = np.arange(len(key))
     row, column = key >> 2, key & 3
@@ -352,7 +353,8 @@ def _turn(tone: Complex, turned: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]
 
 def window_loss(off_hz: Floats) -> Floats:
     """What a window loses of a tone's power that is so many Hz off."""
-    return np.square(np.sinc(off_hz * np.float32(WINDOW / RATE))).astype(np.float32, copy=False)
+    loss: Floats = np.square(np.sinc(off_hz * np.float32(WINDOW / RATE))).astype(np.float32, copy=False)
+    return loss
 
 
 Numbers = TypeVar("Numbers", np.float32, np.complex64)

@@ -24,7 +24,7 @@ from dtmf.look import BLOCKS, SPAN
 from dtmf.machine import QUIET, Indices, Keys, Machine, Numbers, Slots, Step
 from dtmf.presses import Presses
 from dtmf.refusal import CONTEXT, Refusals, Refused
-from dtmf.screen import AROUND, Limits, cleaned, goes_on, same_pair, screen
+from dtmf.screen import AROUND, Limits, cleaned, goes_on, in_a_run, same_pair, screen
 from dtmf.standards import DEFAULT, Profile
 from dtmf.stretch import Blocks, take
 
@@ -80,8 +80,10 @@ class Receiver:
         self._filled = np.zeros(lines, np.intp)
         self._number = np.zeros(lines, np.int64)  # of the next block
         self._past = np.zeros((BLOCKS, lines, WINDOW), np.float32)  # block b of a line lies at b % BLOCKS
-        self._key = np.full(lines, -1, np.int8)  # what the screen saw in the newest block
-        self._squares = np.zeros((2, 8, lines), np.float32)  # and in the newest two, older first
+        # What the screen saw in the newest two blocks, older first.
+        self._key = np.full((2, lines), -1, np.int8)
+        self._squares = np.zeros((2, 8, lines), np.float32)
+        self._candidate = np.full(lines, -1, np.int8)  # the key that the one before the newest may hold
         self._slots = Slots(lines)
 
     def feed(
@@ -134,8 +136,9 @@ class Receiver:
         self._filled[at] = 0
         self._number[at] = 0
         self._past[:, at] = 0
-        self._key[at] = -1
+        self._key[:, at] = -1
         self._squares[:, :, at] = 0
+        self._candidate[at] = -1
         self._slots.take(Slots(1), at, np.zeros(1, np.intp))
         self._presses.reset(line)
         if self._refusals is not None:
@@ -202,19 +205,23 @@ class Receiver:
         # The screen puts right what it must by itself, as it does with many blocks.
         seen = screen(sound if block.dtype == np.int16 else block, _USUAL)
         key = self._heard(seen.key)
-        slots, before = self._slots, self._key[lines]
+        slots, before = self._slots, self._key[1, lines]
         busy = (before >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
         at = np.flatnonzero(busy)
+        candidates = np.full(len(lines), -1, np.int8)
         if len(at):
             its = lines[at]
             candidate = self._candidates(its, number[at], before[at], seen.squares[:, at])
+            candidates[at] = candidate
             step = Step(its, number[at], key[at], seen.squares[:, at], candidate, self._sound)
             self._machine.step(slots, step)
         idle = lines[~busy]
         quiet = np.where(key[~busy] >= 0, 0, np.minimum(slots.quiet[idle] + 1, QUIET))
         slots.quiet[idle] = quiet
         slots.forget(idle[quiet >= QUIET])
-        self._key[lines] = key
+        self._candidate[lines] = candidates
+        self._key[0, lines] = before
+        self._key[1, lines] = key
         self._squares[0][:, lines] = self._squares[1][:, lines]
         self._squares[1][:, lines] = seen.squares
         return self._all
@@ -227,14 +234,15 @@ class Receiver:
         squares[:, :, :2] = self._squares[:, :, lines].transpose(1, 2, 0)
         squares[:, :, 2:] = seen.squares.reshape(8, len(lines), count)
         key = np.full((len(lines), count + 2), -1, np.int8)
-        key[:, 1] = self._key[lines]
+        key[:, :2] = self._key[:, lines].T
         key[:, 2:] = self._heard(seen.key).reshape(len(lines), count)
         slots = Slots(len(lines))
         slots.take(self._slots, self._all[: len(lines)], lines)
         past = self._before(lines, number, BLOCKS - 1)
-        rows = take(self._machine, slots, Blocks(blocks, past, number, squares, key))
+        whole = Blocks(blocks, past, number, squares, key, self._candidate[lines])
+        rows, self._candidate[lines] = take(self._machine, slots, whole)
         self._slots.take(slots, lines, self._all[: len(lines)])
-        self._key[lines] = key[:, -1]
+        self._key[:, lines] = key[:, -2:].T
         self._squares[:, :, lines] = squares[:, :, -2:].transpose(2, 0, 1)
         for back in range(min(BLOCKS, count), 0, -1):
             self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
@@ -248,11 +256,15 @@ class Receiver:
             earlier, before = self._squares[:, :, lines]
             same = same_pair(before, key[at], at, squares, at) | same_pair(before, key[at], at, earlier, at)
             at = at[same]
-            # From the middle of the block before that one to the middle of the newest.
-            first = (BLOCKS - 2) * WINDOW - WINDOW // 2
-            around = self._sound(lines[at], number[at])[:, first : first + AROUND]
-            at = at[goes_on(around, key[at])]
-            candidate[at] = key[at]
+            stays = in_a_run(before, key[at], at, earlier, self._key[0, lines[at]], at)
+            stays &= self._candidate[lines[at]] == key[at]
+            doubt = np.flatnonzero(~stays)
+            if len(doubt):
+                # From the middle of the block before that one to the middle of the newest.
+                first = (BLOCKS - 2) * WINDOW - WINDOW // 2
+                around = self._sound(lines[at[doubt]], number[at[doubt]])[:, first : first + AROUND]
+                stays[doubt] = goes_on(around, key[at[doubt]])
+            candidate[at[stays]] = key[at[stays]]
         return candidate
 
     def _heard(self, key: Keys) -> Keys:

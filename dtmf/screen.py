@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats, amplitude
 
-__all__ = ["AROUND", "Limits", "Screened", "cleaned", "goes_on", "same_pair", "screen"]
+__all__ = ["AROUND", "Limits", "Screened", "cleaned", "goes_on", "in_a_run", "same_pair", "screen"]
 
-_CHUNK = 1024  # blocks per product: intermediate results stay in the cache
+_PRODUCT = 1024  # blocks per product: what it reads and writes stays in the nearest cache
+_CHUNK = 8192  # blocks that are judged together: theirs in the next
 _LOUDEST = 1e3  # squared amplitude; what exceeds it is no sound, and is put right before it is judged
 _STEP = np.float32(1 / 32768)  # of 16 bits
 _NULLED_16 = NULLED * _STEP
@@ -66,23 +67,24 @@ def screen(blocks: npt.NDArray[Any], limits: Limits) -> Screened:
     squares = np.empty((8, count), np.float32)
     key = np.full(count, -1, np.int8)
     size = min(_CHUNK, count)
-    parts = np.empty((size, 16), np.float32)
     found = np.empty((8, size), np.float32)
-    floats = None if blocks.dtype == np.float32 else np.empty((size, WINDOW), np.float32)
+    parts = np.empty((min(_PRODUCT, count), 16), np.float32)
+    floats = None if blocks.dtype == np.float32 else np.empty((len(parts), WINDOW), np.float32)
     matrix = _NULLED_16 if blocks.dtype == np.int16 else NULLED
-    # Samples that are no numbers, or far too large, are put right below.
+    # Samples that are no numbers, or far too large, are put right by _judge.
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, count, _CHUNK):
             chunk = blocks[first : first + _CHUNK]
-            sound = chunk
-            if floats is not None:
-                sound = floats[: len(chunk)]
-                np.copyto(sound, chunk, casting="same_kind")
             if len(chunk) < size:
-                parts, found = parts[: len(chunk)], np.empty((8, len(chunk)), np.float32)
-            np.matmul(sound, matrix, out=parts)
-            np.square(parts, out=parts)
-            np.add(parts[:, :8].T, parts[:, 8:].T, out=found)
+                found = np.empty((8, len(chunk)), np.float32)
+            for start in range(0, len(chunk), _PRODUCT):
+                sound = chunk[start : start + _PRODUCT]
+                if floats is not None:
+                    np.copyto(floats[: len(sound)], sound, casting="same_kind")
+                    sound = floats[: len(sound)]
+                part = np.matmul(sound, matrix, out=parts[: len(sound)])
+                np.square(part, out=part)
+                np.add(part[:, :8].T, part[:, 8:].T, out=found[:, start : start + len(sound)])
             _judge(chunk, found, limits, key[first : first + len(chunk)])
             squares[:, first : first + len(chunk)] = found
     return Screened(squares, key)
@@ -139,6 +141,23 @@ def same_pair(
     same &= low > _IN_GROUP * near[:4].max(axis=0)
     same &= high > _IN_GROUP * near[4:].max(axis=0)
     return same
+
+
+def in_a_run(
+    squares: Floats,
+    key: npt.NDArray[np.int8],
+    at: npt.NDArray[np.intp],
+    earlier: Floats,
+    earlier_key: npt.NDArray[np.int8],
+    earlier_at: npt.NDArray[np.intp],
+) -> npt.NDArray[np.bool_]:
+    """Whether the block before one that passed did so too, with the same key, as loud."""
+    row, column = key >> 2, 4 + (key & 3)
+    run: npt.NDArray[np.bool_] = earlier_key == key
+    for tone in (row, column):
+        ratio = earlier[tone, earlier_at] / (squares[tone, at] + np.float32(1e-20))
+        run &= (ratio > 0.5) & (ratio < 2)
+    return run
 
 
 AROUND = 2 * WINDOW  # samples: a block, and half of one on either side

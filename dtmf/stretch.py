@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dtmf.goertzel import WINDOW, Floats
 from dtmf.look import BLOCKS, SPAN
 from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Keys, Machine, Numbers, Slots, Step
-from dtmf.screen import AROUND, cleaned, goes_on, same_pair
+from dtmf.screen import AROUND, cleaned, goes_on, in_a_run, same_pair
 
 __all__ = ["Blocks", "take"]
 
@@ -29,6 +29,7 @@ class Blocks:
 
     sound: (m, count, WINDOW). past: (m, BLOCKS - 1, WINDOW), the blocks before. number: (m,) of the first.
     squares: (8, m, count + 2) and key: (m, count + 2) begin with those of the last two blocks before.
+    candidate: (m,) the key that the second last block before was a candidate for, or -1.
     """
 
     sound: npt.NDArray[Any]
@@ -36,6 +37,7 @@ class Blocks:
     number: Numbers
     squares: Floats
     key: Keys
+    candidate: Keys
 
     @property
     def count(self) -> int:
@@ -53,10 +55,11 @@ class _Stretches:
     goes_on: Bools
 
 
-def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
+def take(machine: Machine, slots: Slots, blocks: Blocks) -> tuple[Indices, Keys]:
     """Let the machine take the blocks of lines that are in ``slots``; those are then as at the end.
 
-    slots: one for each line. Gives the row of each slot that the machine's changes name.
+    slots: one for each line. Gives the row of each slot that the machine's changes name, and the candidate
+    that the second last block was for each line.
     """
     cut, candidate, keeps = _cut(slots, blocks)
     # The longest first: those that are at their end leave the others in one piece.
@@ -79,7 +82,7 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
     unfinished = np.flatnonzero(last == blocks.count - 1)
     slots.take(states, row[unfinished], unfinished)
     slots.quiet[:] = quiet
-    return row
+    return row, candidate.reshape(-1, blocks.count + 2)[:, -1]
 
 
 def _run(
@@ -196,7 +199,7 @@ def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Keys, Bools]:
     same = same_pair(squares, flat[at], at, squares, at + 1)
     same |= same_pair(squares, flat[at], at, squares, at - 1)
     may, at = may[same], at[same]
-    stays = _goes_on(blocks, row[may], block[may], flat[at])
+    stays = _stays(blocks, row[may], block[may], at)
     may, at = may[stays], at[stays]
     candidate = np.full(len(flat), -1, np.int8)
     candidate[at + 1] = flat[at]
@@ -206,6 +209,35 @@ def _cut(slots: Slots, blocks: Blocks) -> tuple[_Stretches, Keys, Bools]:
     some = np.flatnonzero(first < count)
     last = np.minimum(block[end[some]] + QUIET, count - 1)
     return _Stretches(row[begin[some]], first[some], last, old[some]), candidate, keeps
+
+
+def _stays(blocks: Blocks, row: Indices, block: Indices, at: Indices) -> Bools:
+    """Which of some blocks that passed are candidates; at: their places among the blocks' keys, in order.
+
+    The rule of a line is that a block is one if its pair goes on, or if it is in a run with one. So a run
+    whose first block is one need not be looked at further.
+    """
+    squares, key = blocks.squares.reshape(8, -1), blocks.key.ravel()
+    run = in_a_run(squares, key[at], at, squares, key[at - 1], at - 1)
+    before = np.append(-1, at[:-1]) == at - 1  # the block before is here too
+    known = run & (block == -1) & (blocks.candidate[row] == key[at])
+    run &= before
+    head = np.flatnonzero(~run)
+    chain = np.cumsum(~run) - 1
+    good = known[head]
+    unknown = np.flatnonzero(~good)
+    doubt = head[unknown]
+    good[unknown] = _goes_on(blocks, row[doubt], block[doubt], key[at[doubt]])
+    stays: Bools = good[chain]
+    doubt = np.flatnonzero(~stays & run)
+    if len(doubt):
+        own = np.zeros(len(at), bool)
+        own[doubt] = _goes_on(blocks, row[doubt], block[doubt], key[at[doubt]])
+        # From the first of its chain on that is one.
+        count = np.cumsum(own)
+        since = count - (count[head] - own[head])[chain]
+        stays |= since > 0
+    return stays
 
 
 def _goes_on(blocks: Blocks, row: Indices, block: Indices, key: Keys) -> Bools:

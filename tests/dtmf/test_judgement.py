@@ -50,7 +50,7 @@ def test_a_clean_key_is_taken_as_soon_as_it_is_long_enough(key: str) -> None:
     """And not before; that it goes on does not matter."""
     for start in range(480, SPAN - 255, 20):
         assert verdict(look(key, start, SPAN), key) == ACCEPT
-    for start in range(SPAN - 230, SPAN - 100, 20):
+    for start in range(SPAN - 230, SPAN - 160, 20):
         assert verdict(look(key, start, SPAN), key) == WAIT
 
 
