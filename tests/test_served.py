@@ -98,7 +98,7 @@ def test_a_standing_key_is_paid_under_a_fresh_order_each_time(scene):
 @pytest.mark.sip
 def test_the_late_one_is_late_and_the_broken_one_answers_500(scene):
     replies = [r.event for r in scene.records if isinstance(r.event, AuthorizerReplied)]
-    assert any(r.cause == "timeout" and 5000 <= r.ms < 5200 for r in replies)
+    assert any(r.cause == "timeout" and r.ms >= 5000 for r in replies)
     assert any((r.cause, r.status) == ("status", 500) for r in replies)
 
 
