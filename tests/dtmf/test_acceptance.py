@@ -13,7 +13,7 @@ from dtmf.acceptance.tape import doubled, record
 from dtmf.grid import measured, own_receiver
 from dtmf.standards import DEFAULT, PROFILES, Profile
 
-SEEDS = range(1, 4)  # `make soak` takes more
+SEEDS = (1, 2)  # `make soak` takes more
 HEAR = {profile.name: own_receiver(profile) for profile in PROFILES.values()}
 
 rows = pytest.mark.parametrize("category", [pytest.param(row, id=row.name) for row in categories()])

@@ -62,7 +62,7 @@ def test_too_short(tone_ms: float) -> None:
 
 @pytest.mark.parametrize("pause_ms", [30, 40, 50])
 def test_pauses_separate(codec, pause_ms: float) -> None:
-    for lead_ms in range(0, 20, 5):
+    for lead_ms in (0, 13):
         sound = codec(generate(ALL_TWICE, tone_ms=50, gap_ms=pause_ms, lead_ms=lead_ms))
         assert digits(sound) == ALL_TWICE
 

@@ -47,7 +47,7 @@ def untidy(seed: int) -> np.ndarray:
     return (sound + rng.normal(0, rng.choice([0, 0.003, 0.03]), len(sound))).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     seed=st.integers(0, 2**32 - 1),
     chunks=st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 700))), max_size=15),

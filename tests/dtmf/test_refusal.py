@@ -201,7 +201,7 @@ def bad_tape(seed: int) -> np.ndarray:
     return impair(sound, seed=seed, echo=echo, noise_dbm0=noise)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1), chunk=st.sampled_from([37, 160, 161, 800, 3000]))
 def test_the_same_in_any_chunks_and_without_a_say_in_what_is_taken(seed: int, chunk: int) -> None:
     sound = bad_tape(seed)

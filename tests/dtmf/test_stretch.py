@@ -50,7 +50,7 @@ def listen(sound: np.ndarray, chunk: int) -> Events:
     return events + receiver.flush(0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=8),
@@ -93,7 +93,7 @@ def test_louder_than_full_scale() -> None:
         assert listen(sound, chunk) == whole
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**31), lines=st.integers(2, 5), sizes=st.lists(st.integers(1, 5000), max_size=4))
 def test_many_lines_are_each_alone(seed: int, lines: int, sizes: list[int]) -> None:
     tapes = [tape(seed + line) for line in range(lines)]
