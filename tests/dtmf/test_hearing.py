@@ -30,7 +30,7 @@ def test_a_file_is_heard_as_its_samples_are(
     assert [one.digits for one in heard] == ["123A", "#0*9"]
     for one, sound in zip(heard, sounds, strict=True):
         assert one.duration_s == len(sound) / rate
-        sixteen = np.round(sound * 32767).astype(np.int16)  # as they were written
+        sixteen = np.round(sound * 32768).astype(np.int16)  # as they were written
         assert one.tones == decode(sixteen, rate)
 
 
