@@ -42,6 +42,7 @@ _LAG = 2  # windows
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
 _HOPE = 0.40  # of the power must be in the pair, somewhere
 _OF_THE_REST = 0.6  # of what is no hum, where there is more of that than
+_UNDER_IT = 0.3  # the same, where that drowns all: what is left of it counts as well
 _BAND = 0.12  # of it in the low band: then look again, deaf to that
 _UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
 _SLACK = 0.002 * RATE
@@ -104,7 +105,8 @@ class Judge:
         seen = windows(sound, key)
         pair, band = _shares(sound, key, seen)
         # What is but a part of what sounds cannot be one, unless hum or a dial tone is the rest.
-        some = np.flatnonzero(pair > np.where(band < _BAND, _HOPE, _OF_THE_REST))
+        need = np.where(band < _BAND, _HOPE, np.where(band < 0.95, _OF_THE_REST, _UNDER_IT))
+        some = np.flatnonzero(pair > need)
         if not len(some):
             return some, None
         if len(some) < len(key):

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.goertzel import FULL_SCALE_DBM0, LOW_BAND, RATE, TONES_HZ, WINDOW, Floats, amplitude
-from dtmf.screen import Limits, screen
 from dtmf.standards import Decision
 
 __all__ = ["NearMiss", "Reason", "judge", "may_hold"]
@@ -70,9 +69,9 @@ class NearMiss(NamedTuple):
     twist_db: float
 
 
-def may_hold(blocks: Floats) -> npt.NDArray[np.bool_]:
+def may_hold(blocks: Floats, screened: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which of some blocks (n, WINDOW) may hold a tone of each group, or passed the receiver's screen."""
-    passed: npt.NDArray[np.bool_] = screen(blocks, Limits()).key >= 0
+    passed = screened.copy()
     faintest, widest = np.float32(amplitude(FAINTEST_DBM0 - 4) ** 2), np.float32(_ratio(WIDEST_TWIST_DB + 1))
     for first in range(0, len(blocks), _CHUNK):
         chunk = blocks[first : first + _CHUNK]

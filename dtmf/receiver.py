@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.errors import DtmfError
-from dtmf.goertzel import RATE, WINDOW, Floats
+from dtmf.goertzel import RATE, WINDOW, Floats, amplitude
 from dtmf.judgement import Judge
 from dtmf.keypad import KEYS_16, check_keys
 from dtmf.keypress import KeyDown, KeyUp, Tone
@@ -34,6 +34,7 @@ Samples = npt.NDArray[Any]  # int16 or float32
 
 _USUAL = Limits()
 _LAST = np.arange(1 - BLOCKS, 1)  # blocks, up to the newest
+_SILENT = amplitude(-66)  # no tone, and no near miss, can be in sound that stays below it
 _MOST = 1 << 18  # blocks of all lines in one go: 87 minutes of one; it bounds the memory
 
 
@@ -85,6 +86,7 @@ class Receiver:
         self._squares = np.zeros((2, 8, lines), np.float32)
         self._candidate = np.full(lines, -1, np.int8)  # the key that the one before the newest may hold
         self._slots = Slots(lines)
+        self._passed: npt.NDArray[np.bool_] | None = None  # of the blocks just taken; None of silence
 
     def feed(
         self, samples: npt.ArrayLike, lines: int | Sequence[int] | npt.NDArray[Any] | None = None
@@ -183,16 +185,18 @@ class Receiver:
     def _take(self, lines: Indices, blocks: Samples) -> list[KeyDown | KeyUp]:
         """Take whole blocks (m, count, WINDOW) of lines."""
         number, count = self._number[lines], blocks.shape[1]
-        before = None if self._refusals is None else self._before(lines, number, CONTEXT)
+        watched = self._refusals is not None
+        before = self._before(lines, number, CONTEXT) if watched else None
         slots = self._tick(lines, blocks[:, 0], number) if count == 1 else self._many(lines, blocks, number)
         self._number[lines] = number + count
         changes, self._machine.changes = self._machine.changes, []
-        if not changes and self._refusals is None:
+        if not changes and not watched:
             return []
         events = self._presses.take([change._replace(slot=slots[change.slot]) for change in changes])
         if self._refusals is not None and before is not None:
             echoes, self._presses.echoes = self._presses.echoes, []
-            self._refusals.take(lines, before, cleaned(blocks), number, events, echoes)
+            if self._passed is not None or events or echoes or self._refusals.busy(lines):
+                self._refusals.take(lines, before, cleaned(blocks), self._passed, number, events, echoes)
         return events
 
     def _tick(self, lines: Indices, block: Samples, number: Numbers) -> Indices:
@@ -202,18 +206,24 @@ class Receiver:
             self._past[number[0] % BLOCKS] = sound
         else:
             self._past[number % BLOCKS, lines] = sound
-        # The screen puts right what it must by itself, as it does with many blocks.
-        seen = screen(sound if block.dtype == np.int16 else block, _USUAL)
-        key = self._heard(seen.key)
         slots, before = self._slots, self._key[1, lines]
         busy = (before >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
         at = np.flatnonzero(busy)
+        if not len(at) and sound.max() < _SILENT and sound.min() > -_SILENT:
+            key, squares = np.full(len(lines), -1, np.int8), np.zeros((8, len(lines)), np.float32)
+            self._passed = None
+        else:
+            # The screen puts right what it must by itself, as it does with many blocks.
+            seen = screen(sound if block.dtype == np.int16 else block, _USUAL)
+            squares = seen.squares
+            self._passed = seen.key >= 0
+            key = self._heard(seen.key)
         candidates = np.full(len(lines), -1, np.int8)
         if len(at):
             its = lines[at]
-            candidate = self._candidates(its, number[at], before[at], seen.squares[:, at])
+            candidate = self._candidates(its, number[at], before[at], squares[:, at])
             candidates[at] = candidate
-            step = Step(its, number[at], key[at], seen.squares[:, at], candidate, self._sound)
+            step = Step(its, number[at], key[at], squares[:, at], candidate, self._sound)
             self._machine.step(slots, step)
         idle = lines[~busy]
         quiet = np.where(key[~busy] >= 0, 0, np.minimum(slots.quiet[idle] + 1, QUIET))
@@ -223,13 +233,14 @@ class Receiver:
         self._key[0, lines] = before
         self._key[1, lines] = key
         self._squares[0][:, lines] = self._squares[1][:, lines]
-        self._squares[1][:, lines] = seen.squares
+        self._squares[1][:, lines] = squares
         return self._all
 
     def _many(self, lines: Indices, blocks: Samples, number: Numbers) -> Indices:
         """Several blocks of each line: the lines that the machine's changes name as slots."""
         count = blocks.shape[1]
         seen = screen(blocks.reshape(-1, WINDOW), _USUAL)
+        self._passed = seen.key >= 0
         squares = np.empty((8, len(lines), count + 2), np.float32)
         squares[:, :, :2] = self._squares[:, :, lines].transpose(1, 2, 0)
         squares[:, :, 2:] = seen.squares.reshape(8, len(lines), count)

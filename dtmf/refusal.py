@@ -130,25 +130,34 @@ class Refusals:
         self._lines.pop(line, None)
         self._active[line] = False
 
+    def busy(self, lines: npt.NDArray[np.intp]) -> bool:
+        """Whether silence on these lines would end something."""
+        return bool(self._active[lines].any())
+
     def take(
         self,
         lines: npt.NDArray[np.intp],
         before: Floats,
         blocks: Floats,
+        screened: npt.NDArray[np.bool_] | None,
         number: npt.NDArray[np.int64],
         events: list[KeyDown | KeyUp],
         echoes: list[Refused],
     ) -> None:
         """Take whole blocks (m, count, WINDOW) of lines, and what the receiver said of them.
 
-        before: (m, CONTEXT, WINDOW), what came before; number: (m,) of the first block. A key that was
-        taken is no near miss; an echo of one is known as such.
+        before: (m, CONTEXT, WINDOW), what came before; screened: (m * count,) which of them passed the
+        receiver's screen, None if all are silent; number: (m,) of the first block. A key that was taken is
+        no near miss; an echo of one is known as such.
         """
         for event in events:
             self._lines.setdefault(event.line, _Line()).took(event)
         for echo in echoes:
             self._lines.setdefault(echo.line, _Line()).echoes.append(echo)
-        passed = may_hold(blocks.reshape(-1, WINDOW)).reshape(blocks.shape[:2])
+        if screened is None:
+            passed = np.zeros(blocks.shape[:2], bool)
+        else:
+            passed = may_hold(blocks.reshape(-1, WINDOW), screened).reshape(blocks.shape[:2])
         near = passed.copy()
         for late in range(1, QUIET + 1):
             near[:, late:] |= passed[:, :-late]
