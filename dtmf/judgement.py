@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats, amplitude
 from dtmf.look import (
-    FRAMES,
+    FRAME_START,
     Measured,
     Pieces,
     Windows,
@@ -52,7 +52,6 @@ _BEFORE = 160  # samples before an onset that say something about it
 # The windows that are the newest three blocks, and those 10 ms before and after them (there is none after).
 _AROUND = np.array([[6, 10, 12], [8, 12, 14], [10, 14, 16]])
 _HZ_LOW, _HZ_HIGH = TONES_HZ[:4].astype(np.float32), TONES_HZ[4:].astype(np.float32)
-_FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 
 
 # What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones,
@@ -150,7 +149,7 @@ class Judge:
     def _pieces(self, seen: Windows, after: Floats) -> tuple[Pieces, Bools]:
         """Where the pair stood, relative to where it is fullest; and which windows count for its shape."""
         low, high = np.abs(seen.low), np.abs(seen.high)
-        gone = after[:, None] > _FRAME_START
+        gone = after[:, None] > FRAME_START
         both = low * high
         both[gone] = 0
         look = np.arange(len(low))
@@ -158,7 +157,7 @@ class Judge:
         low /= (low[look, fullest] + np.float32(1e-12))[:, None]
         high /= (high[look, fullest] + np.float32(1e-12))[:, None]
         found = pieces(np.minimum(low, high), self.hole, after)
-        heard = ~gone & ((found.start - (WINDOW + _BEFORE))[:, None] < _FRAME_START)
+        heard = ~gone & ((found.start - (WINDOW + _BEFORE))[:, None] < FRAME_START)
         return found, heard
 
     def _within(self, key: Keys, measured: Measured, offset: float) -> Bools:

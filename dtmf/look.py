@@ -26,6 +26,7 @@ from dtmf.goertzel import HOP, LOW_BAND, NULLED, QUARTERS, RATE, TURNS, WINDOW, 
 __all__ = [
     "BLOCKS",
     "FRAMES",
+    "FRAME_START",
     "SPAN",
     "Measured",
     "Pieces",
@@ -50,6 +51,7 @@ _QUARTERS = SPAN // HOP
 _LAG = 2  # windows; 10 ms of phase
 _SLACK = RATE // 1000  # edges are known to a millisecond
 _FRAME = np.arange(FRAMES, dtype=np.float32)
+FRAME_START = _FRAME * HOP  # samples since the look's first
 _TURN_LOW, _TURN_HIGH = TURNS[:4, :_QUARTERS], TURNS[4:, :_QUARTERS]
 
 Complex = npt.NDArray[np.complex64]

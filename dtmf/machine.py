@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from dtmf.goertzel import FULL_SCALE_DBM0, HOP, WINDOW, Floats
 from dtmf.judgement import ACCEPT, WAIT, Judge
-from dtmf.look import BLOCKS, FRAMES, SPAN, fall, several, window_loss, windows, windows_nulled
+from dtmf.look import BLOCKS, FRAME_START, FRAMES, SPAN, fall, several, window_loss, windows, windows_nulled
 
 __all__ = ["AT_ONCE", "DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step"]
 
@@ -41,7 +41,6 @@ Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
 AT_ONCE = 512  # looks: what they need stays in the cache
-_FRAME_START = (np.arange(FRAMES) * HOP).astype(np.float32)
 _STEADY = 0.8, 1.6  # power relative to the height: nothing has begun or ended in the block
 _LOUDER = 2.8  # amplitude, 9 dB
 _LONG_AGO = -1e9
@@ -201,7 +200,7 @@ class Machine:
             low[deaf], high[deaf] = np.abs(seen.low), np.abs(seen.high)
         heights = np.minimum(low / slots.low[slot][:, None], high / slots.high[slot][:, None])
         # Windows that began before the tone show what was before it.
-        heights[(slots.start[slot] - origin - WINDOW / 2)[:, None] > _FRAME_START] = 1
+        heights[(slots.start[slot] - origin - WINDOW / 2)[:, None] > FRAME_START] = 1
         end, over = _end_of(heights, self._judge.hole)
         over |= forced
         slots.open[slot] = heights[:, -1] < 0.5

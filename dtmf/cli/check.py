@@ -11,12 +11,13 @@ import click
 
 from dtmf.check import Check, judge
 from dtmf.check_report import as_json, as_junit, confusion_table, lines_of, summary
+from dtmf.cli import options
 from dtmf.errors import DtmfError
 from dtmf.hearing import decode_file
 from dtmf.keypad import KEYS_12, KEYS_16
 from dtmf.labels import plan
 from dtmf.masking import HIDDEN
-from dtmf.standards import PROFILES, profile_named
+from dtmf.standards import profile_named
 
 __all__ = ["command"]
 
@@ -32,16 +33,8 @@ _OUTPUT = click.Path(dir_okay=False, path_type=Path)
     type=click.FloatRange(0, 1),
     help="The share of the digits that must be heard right.",
 )
-@click.option(
-    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Without or with A to D."
-)
-@click.option(
-    "--profile",
-    default="default",
-    show_default=True,
-    type=click.Choice(list(PROFILES), case_sensitive=False),
-    help="Whose limits.",
-)
+@options.keys
+@options.profile
 @click.option("--json", "json_file", metavar="FILE", type=_OUTPUT, help="Write what was found as JSON.")
 @click.option("--junit", "junit_file", metavar="FILE", type=_OUTPUT, help="Write it as JUnit's XML.")
 @click.option("--mask", is_flag=True, help=f"Show {HIDDEN} for digits that may be a card number.")

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import click
 
+from dtmf.cli import options
 from dtmf.errors import DtmfError
 from dtmf.folder import sound_files
 from dtmf.hearing import decode_file
 from dtmf.keypad import KEYS_12, KEYS_16, key_index
 from dtmf.masking import HIDDEN, mask_text
-from dtmf.standards import PROFILES, profile_named
+from dtmf.standards import profile_named
 from dtmf.transcript import as_json, as_labels, as_line, as_text, difference
 
 __all__ = ["command"]
@@ -48,16 +49,8 @@ def _digits(_: click.Context, __: click.Parameter, value: str | None) -> str | N
     "--expect", metavar="DIGITS", callback=_digits, help="End with exit code 1 if a file holds other digits."
 )
 @click.option("--mask", is_flag=True, help=f"Show {HIDDEN} for digits that may be a card number.")
-@click.option(
-    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Without or with A to D."
-)
-@click.option(
-    "--profile",
-    default="default",
-    show_default=True,
-    type=click.Choice(list(PROFILES), case_sensitive=False),
-    help="Whose limits.",
-)
+@options.keys
+@options.profile
 @click.option("--channel", metavar="N", type=click.IntRange(min=1), help="Only this channel; the first is 1.")
 @click.option("--refusals", is_flag=True, help="Tell also which tones were not taken for keys, and why.")
 def command(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from dtmf.cli import options
 from dtmf.errors import DtmfError
 from dtmf.keypad import KEYS_12, KEYS_16
-from dtmf.standards import PROFILES, profile_named
+from dtmf.standards import profile_named
 
 __all__ = ["command"]
 
@@ -42,16 +43,8 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
 )
 @click.option("--from", "start", metavar="TIME", default="0", callback=_seconds, help="Seconds, or min:s.")
 @click.option("--to", "end", metavar="TIME", callback=_seconds, help="The same; left out: the end.")
-@click.option(
-    "--keys", type=click.Choice(["12", "16"]), default="16", show_default=True, help="Without or with A to D."
-)
-@click.option(
-    "--profile",
-    default="default",
-    show_default=True,
-    type=click.Choice(list(PROFILES), case_sensitive=False),
-    help="Whose limits.",
-)
+@options.keys
+@options.profile
 @click.option("--mask", is_flag=True, help="Nothing is seen of keys that may be a card number.")
 def command(
     file: Path, output: Path, start: float, end: float | None, keys: str, profile: str, mask: bool
