@@ -32,16 +32,21 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class KeyDown:
-    """A key is certainly down since ``start_s``; exactly one KeyUp of the same digit follows."""
+    """A key is certainly down since ``start_s``; exactly one KeyUp of the same digit follows.
+
+    known_s: when it became certain, the end of the block that told, whatever chunks the samples came in.
+    """
 
     line: int
     digit: str
     start_s: float
+    known_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUp:
-    """A key was let go."""
+    """A key was let go; known_s as a KeyDown's."""
 
     line: int
     tone: Tone
+    known_s: float

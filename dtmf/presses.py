@@ -56,7 +56,7 @@ class Presses:
         if len(slot) > 1:
             order = np.lexsort((np.arange(len(slot)), slot, number))
             columns = [column[order] for column in columns]
-        slot, _, kind, key, time, level, twist, begun = columns
+        slot, number, kind, key, time, level, twist, begun = columns
         rows = zip(
             slot.tolist(),
             kind.tolist(),
@@ -65,11 +65,13 @@ class Presses:
             level.tolist(),
             twist.tolist(),
             begun.tolist(),
+            (number + 1).tolist(),
             strict=True,
         )
         events: list[KeyDown | KeyUp] = []
         lines = self._lines
-        for its, what, index, at, dbm0, db, seen in rows:
+        for its, what, index, at, dbm0, db, seen, blocks in rows:
+            known = blocks * WINDOW / RATE
             line = lines.get(its)
             if line is None:
                 line = lines[its] = _Line()
@@ -83,13 +85,13 @@ class Presses:
                     line.echo = dbm0 < last[1] - _ECHO_DB
                     line.muted = line.echo or (not seen and at - last[0] < _AGAIN)
                 if not line.muted:
-                    events.append(KeyDown(its, line.digit, at / RATE))
+                    events.append(KeyDown(its, line.digit, at / RATE, known))
                 continue
             end = max(at, line.start + 1) / RATE
             start, dbm0, db = line.start / RATE, round(line.level, 2), round(line.twist, 2) + 0.0  # no -0.0
             if not line.muted:
                 line.let_go[line.digit] = at, line.level
-                events.append(KeyUp(its, Tone(line.digit, start, end, dbm0, db)))
+                events.append(KeyUp(its, Tone(line.digit, start, end, dbm0, db), known))
             elif line.echo:
-                self.echoes.append(Refused(its, "echo", start, end, dbm0, db))
+                self.echoes.append(Refused(its, "echo", start, end, dbm0, db, known))
         return events

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Refused:
     reason: too_short, too_weak, twist, frequency (beyond the receiver's limits), purity (too much else
     sounds), echo (the same key, much weaker, right after it).
     start_s, end_s: seconds since the start of the line, to some 3 ms, of long ones to 20 ms; nothing
-    shorter than 20 ms is told apart. level_dbm0, twist_db: as a Tone's.
+    shorter than 20 ms is told apart. level_dbm0, twist_db: as a Tone's; known_s: as a KeyDown's.
     """
 
     line: int
@@ -55,6 +55,7 @@ class Refused:
     end_s: float
     level_dbm0: float
     twist_db: float
+    known_s: float
 
 
 class _Episode:
@@ -65,14 +66,14 @@ class _Episode:
         self.last = first  # of the last that passed
         self.sound = [before]  # CONTEXT blocks from before it, then its own
 
-    def refused(self, line: int, miss: NearMiss) -> Refused:
+    def refused(self, line: int, miss: NearMiss, known_s: float) -> Refused:
         """What it was, in seconds of the line."""
         begin = (self.first - CONTEXT) * WINDOW
         start, end = max(begin + miss.start, 0), begin + miss.end
         if len(self.sound) > KEPT and miss.end > (CONTEXT + KEPT - 1) * WINDOW:  # it lasted longer
             end = (self.last + 1) * WINDOW
         level, twist = round(miss.level_dbm0, 2), round(miss.twist_db, 2) + 0.0  # no -0.0
-        return Refused(line, miss.reason, round(start / RATE, 4), round(end / RATE, 4), level, twist)
+        return Refused(line, miss.reason, round(start / RATE, 4), round(end / RATE, 4), level, twist, known_s)
 
 
 class _Line:
@@ -184,17 +185,17 @@ class Refusals:
         elif number - episode.last == QUIET:
             line.episode = None
             self._active[index] = False
-            self._end(index, line, episode)
+            self._end(index, line, episode, (number + 1) * WINDOW / RATE)
 
-    def _end(self, index: int, line: _Line, episode: _Episode) -> None:
+    def _end(self, index: int, line: _Line, episode: _Episode, known_s: float) -> None:
         begin, end = (episode.first - 1) * WINDOW / RATE, (episode.last + 1) * WINDOW / RATE
         while line.echoes and line.echoes[0].start_s < end:
-            self._tell(line, line.echoes.popleft())
+            self._tell(line, replace(line.echoes.popleft(), known_s=known_s))
         if not line.taken(begin, end):
             keys = self._keys - line.just_let_go(begin)
             miss = judge(np.concatenate(episode.sound).ravel(), keys, self._decision)
             if miss is not None:
-                self._tell(line, episode.refused(index, miss))
+                self._tell(line, episode.refused(index, miss, known_s))
         line.forget(begin - _ECHO_S)
 
     def _tell(self, line: _Line, refused: Refused) -> None:

@@ -45,7 +45,7 @@ def test_nothing() -> None:
 
 def test_a_press() -> None:
     down, up = Presses().take(press(100, 180))
-    assert down == KeyDown(0, "5", 0.1)
+    assert down == KeyDown(0, "5", 0.1, 0.14)
     assert isinstance(up, KeyUp)
     tone = up.tone
     assert (tone.digit, tone.start_s, tone.end_s, tone.level_dbm0) == ("5", 0.1, 0.18, -10.0)
@@ -122,4 +122,4 @@ def test_no_press_is_empty_or_before_the_line_began() -> None:
     [down, up] = Presses().take([change(DOWN, -1), change(UP, -1)])
     assert isinstance(up, KeyUp)
     assert 0 == up.tone.start_s < up.tone.end_s
-    assert down == KeyDown(0, "5", 0.0)
+    assert down == KeyDown(0, "5", 0.0, 0.04)

@@ -164,7 +164,7 @@ def test_flush_ends_a_press_and_starts_anew() -> None:
     for _ in range(2):
         [down] = receiver.feed(sound)
         [up] = receiver.flush(0)
-        assert down == KeyDown(0, "9", up.tone.start_s)
+        assert down == KeyDown(0, "9", up.tone.start_s, 0.08)
         assert up.tone.end_s == pytest.approx(0.107, abs=0.001)
     assert receiver.flush(0) == []
 

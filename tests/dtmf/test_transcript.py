@@ -15,7 +15,7 @@ def heard(digits: str, channel: int = 1, *refused: Refused) -> Heard:
     return Heard(channel, 20.0, tones, list(refused))
 
 
-MISS = Refused(0, "too_short", 0.25, 0.272, -10.25, -0.5)
+MISS = Refused(0, "too_short", 0.25, 0.272, -10.25, -0.5, 0.36)
 
 
 def test_text() -> None:
