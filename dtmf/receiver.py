@@ -305,6 +305,7 @@ def _cut(event: KeyDown | KeyUp, end_s: float) -> KeyDown | KeyUp:
         return event
     tone = event.tone
     last = max(end_s, tone.start_s + 1 / RATE)
-    return KeyUp(
+    whole = Tone(tone.digit, tone.start_s, last, tone.level_dbm0, tone.twist_db)
+    return KeyUp(event.line, whole, event.known_s)
         event.line, Tone(tone.digit, tone.start_s, last, tone.level_dbm0, tone.twist_db), event.known_s
     )
