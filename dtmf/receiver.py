@@ -307,5 +307,3 @@ def _cut(event: KeyDown | KeyUp, end_s: float) -> KeyDown | KeyUp:
     last = max(end_s, tone.start_s + 1 / RATE)
     whole = Tone(tone.digit, tone.start_s, last, tone.level_dbm0, tone.twist_db)
     return KeyUp(event.line, whole, event.known_s)
-        event.line, Tone(tone.digit, tone.start_s, last, tone.level_dbm0, tone.twist_db), event.known_s
-    )
