@@ -1,6 +1,6 @@
 """What a run of calls came to: a verdict on each call, and on all of them. Plain data, without I/O.
 
-Whoever holds calls (replays, scenarios over SIP) makes ``CallVerdict``s and tells a ``Reporter`` as they come;
+Whoever holds calls (replays, scenarios over SIP) makes ``CallVerdict``s and tells a ``Reporter`` of each;
 what is written at the end (JSON, JUnit, HTML, GitHub) is made from the ``Run``.
 """
 
