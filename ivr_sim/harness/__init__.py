@@ -1,7 +1,7 @@
 """The harness: test caller, labels, replays of recorded calls, faults."""
 
 from ivr_sim.harness.caller import HANG_UP, Caller, Heard, Script
-from ivr_sim.harness.faults import FAULTS, LATE_SECONDS, late
+from ivr_sim.harness.faults import FAULTS, LATE_SECONDS, Faults, NamedFault, late
 from ivr_sim.harness.label import Label, read_label
 from ivr_sim.harness.replay import CallVerdict, Replayer, find_labels
 
@@ -11,8 +11,10 @@ __all__ = [
     "LATE_SECONDS",
     "CallVerdict",
     "Caller",
+    "Faults",
     "Heard",
     "Label",
+    "NamedFault",
     "Replayer",
     "Script",
     "find_labels",
