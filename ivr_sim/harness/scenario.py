@@ -1,0 +1,400 @@
+"""The one model of labels and scenarios: what a call is given, what its caller does, what must come of it.
+
+A file ``NAME.call.yaml`` is a label where a recording (``wav``) says what the caller does, and a scenario
+where ``steps`` or a caller's ``profile`` do. How files are read, with their tables and placeholders, and
+how errors find their lines, is in ``reading``; the steps of a profile are in ``profile``.
+
+Whatever is written in a file comes here as text; the types are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from ivr_sim import journal
+from ivr_sim.dialogue import TRIED, Outcome
+from ivr_sim.harness.faults import Faults
+from ivr_sim.journal import KeyMethod
+from ivr_sim.openpay import TEST_CARDS
+from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
+
+__all__ = [
+    "ENTRIES",
+    "EVENTS",
+    "SECRET_ENTRIES",
+    "SUFFIX",
+    "CallerSettings",
+    "Case",
+    "Expected",
+    "Given",
+    "HangUp",
+    "Hear",
+    "Play",
+    "Press",
+    "Profile",
+    "Scenario",
+    "State",
+    "Step",
+    "ToneSettings",
+    "Wait",
+    "known",
+    "nearest",
+]
+
+SUFFIX = ".call.yaml"
+# What the dialogues ask for; what is secret is in no journal, so nothing can be expected of it.
+ENTRIES = ("payment_key", "accept", "another_card", "keypad")
+SECRET_ENTRIES = ("card_number", "expiry", "cvv")
+OUTCOMES = (*map(str, Outcome), TRIED)
+CARDS = tuple(card.name for card in TEST_CARDS)
+PROMPTS = tuple(LANGUAGES[DEFAULT_LANGUAGE])
+EVENTS: Mapping[str, tuple[str, ...]] = {
+    kind.__name__: tuple(f.name.rstrip("_") for f in fields(kind)) for kind in journal.Event.__subclasses__()
+}
+KEYS = frozenset("0123456789*#ABCD")
+
+State = Literal["payable", "paid", "expired", "cancelled", "missing"]
+Profile = Literal["fast", "slow", "hesitant", "interrupts", "corrects", "silent", "hangs_up"]
+STOPS: tuple[Profile, ...] = ("silent", "hangs_up")  # those that stop at a prompt
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The end of a sentence: which of ``words`` may have been meant, or which there are."""
+    words = list(words)
+    found = get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {found[0]}?" if found else f"known are {', '.join(words)}"
+
+
+def known(what: str, word: str, words: Iterable[str]) -> str:
+    """``word``, if it is one of ``words``. Raises ValueError that says which may have been meant."""
+    words = list(words)
+    if word in words:
+        return word
+    return _wrong(f"there is no {what} {word!r}; {nearest(word, words)}")
+
+
+def _wrong(sentence: str) -> NoReturn:
+    raise ValueError(sentence)
+
+
+def _one_of(what: str, words: tuple[str, ...]) -> AfterValidator:
+    return AfterValidator(lambda word: known(what, word, words))
+
+
+def _listed(words: tuple[str, ...]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
+PromptName = Annotated[str, _one_of("prompt", PROMPTS), _listed(PROMPTS)]
+CardName = Annotated[str, _one_of("test card", CARDS), _listed(CARDS)]
+OutcomeName = Annotated[str, _one_of("outcome", OUTCOMES), _listed(OUTCOMES)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Given(_Model):
+    """What there is before the call: a payment key at the authorizer, and the payer's card.
+
+    state: how the key stands there; ``missing``: it is unknown. card: a test card by its name, or several,
+    which the caller tries in turn.
+    """
+
+    key: str = "123456"
+    amount: Decimal = Decimal("200.00")
+    order_id: Annotated[str, Field(min_length=1, max_length=100)] = "ord-1"
+    description: Annotated[str, Field(min_length=1, max_length=250)] = "Cargo IVR"
+    card: CardName | list[CardName] | None = None
+    state: State = "payable"
+
+    @field_validator("key")
+    @classmethod
+    def _can_be_keyed(cls, key: str) -> str:
+        if not (key.isascii() and key.isdigit() and 4 <= len(key) <= 12) or key.startswith("0"):
+            _wrong("a payment key has 4 to 12 digits and begins with none of them 0")
+        return key
+
+    @field_validator("amount")
+    @classmethod
+    def _can_be_paid(cls, amount: Decimal) -> Decimal:
+        if not amount.is_finite() or not 0 < amount < 10**9 or amount != round(amount, 2):
+            _wrong("an amount is more than 0, and has two decimals at the most: 200.00")
+        return round(amount, 2)
+
+    @property
+    def cards(self) -> list[str]:
+        """The names of the cards that the caller has; the approved Visa where none is named."""
+        if self.card is None:
+            return ["visa-approved"]
+        return [self.card] if isinstance(self.card, str) else list(self.card)
+
+
+class Hear(_Model):
+    """The caller hears a prompt to its end, or for so many seconds of it, and goes on.
+
+    with: parameters that it must be said with. within: seconds from the step's beginning until the prompt
+    begins. for: seconds from the prompt's beginning after which the caller goes on, whether or not it has
+    ended; a key pressed then cuts it.
+    """
+
+    hear: PromptName
+    with_: Annotated[dict[str, str], Field(alias="with")] = {}
+    within: Annotated[float, Field(gt=0, le=600)] = 30.0
+    for_: Annotated[float | None, Field(alias="for", ge=0, le=60)] = None
+
+    def __str__(self) -> str:
+        return f"hear {self.hear}"
+
+
+class Press(_Model):
+    """The caller presses keys: 0-9, ``*``, ``#``, A-D. by: unless it is the caller's own way."""
+
+    press: str
+    by: KeyMethod | None = None
+
+    @field_validator("press")
+    @classmethod
+    def _are_keys(cls, keys: str) -> str:
+        if not keys or set(keys) - KEYS:
+            _wrong('keys are 0-9, *, #, A-D, in quotes where YAML needs them: press: "{key}#"')
+        return keys
+
+    def __str__(self) -> str:
+        return f"press {len(self.press)} keys" if len(self.press) > 1 else "press a key"
+
+
+class Play(_Model):
+    """The caller plays a recording: a WAV beside the scenario."""
+
+    play: Annotated[str, Field(min_length=1)]
+
+    def __str__(self) -> str:
+        return f"play {self.play}"
+
+
+class Wait(_Model):
+    """The caller waits so many seconds."""
+
+    wait: Annotated[float, Field(ge=0, le=600)]
+
+    def __str__(self) -> str:
+        return f"wait {self.wait:g} s"
+
+
+class HangUp(_Model):
+    """The caller hangs up."""
+
+    hang_up: Literal[""] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        return {} if value == "hang_up" else value
+
+    def __str__(self) -> str:
+        return "hang up"
+
+
+STEPS: Mapping[str, type[_Model]] = {
+    "hear": Hear, "press": Press, "play": Play, "wait": Wait, "hang_up": HangUp,
+}  # fmt: skip
+
+
+def _kind(value: Any) -> str | None:
+    """Which step this is, by the word that it has; what is none of them becomes an error."""
+    if isinstance(value, _Model):
+        return type(value).__name__
+    words = [value] if value == "hang_up" else [w for w in STEPS if isinstance(value, Mapping) and w in value]
+    return STEPS[words[0]].__name__ if len(words) == 1 else None
+
+
+Step = Annotated[
+    Annotated[Hear, Tag("Hear")]
+    | Annotated[Press, Tag("Press")]
+    | Annotated[Play, Tag("Play")]
+    | Annotated[Wait, Tag("Wait")]
+    | Annotated[HangUp, Tag("HangUp")],
+    Discriminator(_kind),
+]
+
+
+class CallerSettings(_Model):
+    """How the caller behaves.
+
+    profile: one of the callers that need no steps; at: the prompt at which it falls silent or hangs up.
+    accept: what it answers to the amount. by: the way of keying. key_ms, gap_ms: how long a key is, and the
+    pause behind it; delay: seconds from a prompt's end to the first key. What is left open is the profile's.
+    """
+
+    profile: Profile | None = None
+    at: PromptName | None = None
+    accept: Literal["1", "2"] = "1"
+    by: KeyMethod = "inband"
+    key_ms: Annotated[int | None, Field(ge=10, le=5000)] = None
+    gap_ms: Annotated[int | None, Field(ge=10, le=5000)] = None
+    delay: Annotated[float | None, Field(ge=0, le=60)] = None
+
+    @model_validator(mode="after")
+    def _stops_somewhere(self) -> CallerSettings:
+        if self.at is not None and self.profile not in STOPS:
+            _wrong(f"at belongs to the profiles {' and '.join(STOPS)}")
+        return self
+
+
+class ToneSettings(_Model):
+    """What the keys sound like, where they are tones.
+
+    level_dbm0: of each of the two tones; twist_db: the high one's level minus the low one's. noise_dbm0 or
+    snr_db: white noise under the whole call, by its level or by its distance from the keys.
+    """
+
+    level_dbm0: Annotated[float, Field(ge=-60, le=3)] = -10.0
+    twist_db: Annotated[float, Field(ge=-30, le=30)] = 0.0
+    noise_dbm0: Annotated[float | None, Field(ge=-90, le=3)] = None
+    snr_db: Annotated[float | None, Field(ge=-20, le=90)] = None
+
+    @model_validator(mode="after")
+    def _one_noise(self) -> ToneSettings:
+        if self.noise_dbm0 is not None and self.snr_db is not None:
+            _wrong("noise_dbm0 and snr_db say the same: write one of them")
+        return self
+
+
+class Requests(_Model):
+    """How many HTTP requests each service gets."""
+
+    authorizer: Annotated[int | None, Field(ge=0)] = None
+    openpay: Annotated[int | None, Field(ge=0)] = None
+
+
+class Expected(_Model):
+    """What must have happened; what is not written is not judged.
+
+    cause: the outcome's, ``null`` for none. entries: per field the value that counted, or the list of all
+    that were accepted; secret ones are never written down. prompts: names that must be heard, in this order;
+    others may stand between them. journal: events, each by its name (``event``) and some of its fields, in
+    this order, others between them. charges: how many completed charges of the order there must be; unless
+    written, 1 where the call is approved, at most 1 where the outcome is unknown, otherwise 0.
+    barge_in_ms: at most so long from a key that cuts a prompt to silence.
+    """
+
+    outcome: OutcomeName | None = None
+    cause: str | None = None
+    entries: dict[str, str | list[str]] = {}
+    prompts: list[PromptName] = []
+    journal: list[dict[str, Any]] = []
+    requests: Requests = Requests()
+    charges: Annotated[int | None, Field(ge=0)] = None
+    barge_in_ms: Annotated[float | None, Field(gt=0)] = None
+
+    @field_validator("entries")
+    @classmethod
+    def _are_asked_for(cls, entries: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        for name in entries:
+            if name in SECRET_ENTRIES:
+                _wrong(f"{name} is secret and never written down; name the card in given.card")
+            known("entry", name, ENTRIES)
+        return entries
+
+    @field_validator("journal")
+    @classmethod
+    def _are_events(cls, journal: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for at, wanted in enumerate(journal):
+            if not isinstance(wanted.get("event"), str):
+                _wrong(f"item {at + 1} needs the name of an event: {{event: EntryRefused, field: accept}}")
+            name = known("event", wanted["event"], EVENTS)
+            for key in wanted.keys() - {"event"}:
+                known(f"field of {name}", key, EVENTS[name])
+        return journal
+
+
+class Scenario(_Model):
+    """One call: what it is given, what its caller does, and what must come of it.
+
+    What the caller does is said by exactly one of ``wav`` (a recording beside the file), ``steps`` and
+    ``caller.profile``. language: what the line speaks. recorded_on: the day that the call counts as held on,
+    since cards expire; a label needs it. timeline: when each prompt started on the recording, in seconds
+    since the answer.
+    """
+
+    version: Literal["1"]
+    name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=r"^[^/\\\x00-\x1f]+$")] = None
+    number: Annotated[str, Field(pattern=r"^[A-Za-z0-9*#+._-]{1,64}$")] = "5000"
+    language: str = DEFAULT_LANGUAGE
+    wav: Annotated[str | None, Field(min_length=1)] = None
+    recorded_on: date | None = None
+    given: Given = Given()
+    caller: CallerSettings = CallerSettings()
+    tone: ToneSettings = ToneSettings()
+    expect: Expected = Expected()
+    steps: list[Step] = []
+    faults: Faults = Faults()
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    timeline: list[tuple[float, PromptName]] = []
+
+    @field_validator("language")
+    @classmethod
+    def _has_texts(cls, language: str) -> str:
+        return Catalogue(language).language
+
+    @model_validator(mode="after")
+    def _has_one_caller(self) -> Scenario:
+        said = [word for word, there in (
+            ("wav", self.wav), ("steps", self.steps), ("caller.profile", self.caller.profile),
+        ) if there]  # fmt: skip
+        if len(said) != 1:
+            what = " and ".join(said) if said else "nothing"
+            _wrong(f"{what} says what the caller does: write one of wav, steps and caller.profile")
+        return self
+
+
+@dataclass(frozen=True)
+class Case:
+    """One planned call. It can be pickled.
+
+    name: unique in a run: the file's, with the row's in brackets where the file has a table. path: the file
+    (of a recording without a label, the WAV). lines: where each part of the file is written.
+    """
+
+    name: str
+    scenario: Scenario
+    path: Path
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is expected: false of a recording without a label."""
+        return self.path.name.endswith(SUFFIX)
+
+    @property
+    def wav(self) -> Path | None:
+        """The recording, if one says what the caller does."""
+        return None if self.scenario.wav is None else self.path.parent / self.scenario.wav
+
+    def line_of(self, *place: str | int) -> int:
+        """The line (from 1) where a part is written, such as ``line_of("expect", "outcome")``.
+
+        Of what is not written, the line of what it would be in.
+        """
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
