@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from authorizer import KeyStore, create_app
 from ivr_sim import openpay
-from ivr_sim.clients import AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
+from ivr_sim.clients import BETWEEN_LOOKS, AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
 from ivr_sim.dialogue import Limits, Shop
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.http_exchange import HttpExchange
@@ -28,7 +28,7 @@ from ivr_sim.kept import kept
 from ivr_sim.ledger import Ledger
 from ivr_sim.wsgi import WebServer
 
-__all__ = ["Merchant", "Outside"]
+__all__ = ["Merchant", "Outside", "Way"]
 
 PATH = "/openpay/authorizer"
 PRODUCTION = {f"api.openpay.{country}" for country in ("mx", "co", "pe")}
@@ -44,14 +44,31 @@ class Outside:
     password: str = field(repr=False)
 
 
+class Way(Protocol):
+    """A detour to a service on this machine: a port of its own, once it was told the service's."""
+
+    @property
+    def port(self) -> int:
+        """Where the service is reached."""
+        ...
+
+    def start(self, upstream: int) -> None:
+        """Lead to the service that listens on this port."""
+        ...
+
+    async def stop(self) -> None:
+        """Lead nowhere any more."""
+        ...
+
+
 class Merchant:
     """A merchant whose services listen on loopback.
 
     folder: where its databases lie and, made once and kept, its account at the stand-in and its
     passwords; now: the wall clock, aware of its zone; host: where the two listen; authorizer_port and
-    openpay_port: 0 for any free one; around: wraps the authorizer, for faults; seed: makes the bank's
-    authorisation numbers the same each time. at_authorizer, at_openpay: somebody else's service, used
-    instead of ours. Raises ConfigurationError.
+    openpay_port: 0 for any free one; around: wraps the authorizer; to_authorizer, to_openpay: detours by
+    which the IVR reaches ours, for faults; seed: makes the bank's authorisation numbers the same each time.
+    at_authorizer, at_openpay: somebody else's service, used instead of ours. Raises ConfigurationError.
     """
 
     def __init__(
@@ -63,6 +80,8 @@ class Merchant:
         authorizer_port: int = 0,
         openpay_port: int = 0,
         around: Callable[[Wsgi], Wsgi] | None = None,
+        to_authorizer: Way | None = None,
+        to_openpay: Way | None = None,
         seed: str | None = None,
         host: str = "127.0.0.1",
         at_authorizer: Outside | None = None,
@@ -71,6 +90,7 @@ class Merchant:
         if at_openpay is not None and (urlsplit(at_openpay.url).hostname or "") in PRODUCTION:
             raise ConfigurationError("that is Openpay's production: no real card is charged here")
         self._outside = at_authorizer, at_openpay
+        self._ways = to_authorizer, to_openpay
         self._reactor = reactor
         self._now = now
         self.user = "openpay"
@@ -110,14 +130,19 @@ class Merchant:
 
     def start(self) -> None:
         """Listen. Raises ConfigurationError when a port is taken."""
-        at_authorizer, at_openpay = self._outside
-        if at_authorizer is None:
-            self.authorizer.start()
-        if at_openpay is None:
-            self.openpay.start()
+        for server, way, outside in zip(
+            (self.authorizer, self.openpay), self._ways, self._outside, strict=True
+        ):
+            if outside is None:
+                server.start()
+                if way is not None:
+                    way.start(server.port)
 
     async def stop(self) -> None:
         """Stop listening, and close the databases."""
+        for way in self._ways:
+            if way is not None:
+                await way.stop()
         await self.authorizer.stop()
         await self.openpay.stop()
         self.keys.close()
@@ -127,7 +152,7 @@ class Merchant:
     def authorizer_url(self) -> str:
         """Where the IVR asks for payment keys."""
         outside = self._outside[0]
-        return outside.url if outside else _near(self.authorizer.url) + PATH
+        return outside.url if outside else _near(self.authorizer.url, self._ways[0]) + PATH
 
     @property
     def asked(self) -> Outside:
@@ -143,7 +168,7 @@ class Merchant:
     def openpay_url(self) -> str:
         """Where the IVR charges, up to ``/v1``."""
         outside = self._outside[1]
-        return outside.url if outside else f"{_near(self.openpay.url)}/v1"
+        return outside.url if outside else f"{_near(self.openpay.url, self._ways[1])}/v1"
 
     def completed(self, order_id: str, amount: Decimal) -> list[openpay.Charge]:
         """The completed charges of an order, over this very amount."""
@@ -159,8 +184,12 @@ class Merchant:
         journal: Journal,
         *,
         on_exchange: Callable[[HttpExchange], None] | None = None,
+        between_looks: float = BETWEEN_LOOKS,
     ) -> Cashier:
-        """Who charges for this merchant at its Openpay, by a ledger; on_exchange: ``HttpClient``'s."""
+        """Who charges for this merchant at its Openpay, by a ledger.
+
+        on_exchange: ``HttpClient``'s. between_looks: ``OpenpayAcquirer``'s.
+        """
         at = self.charging
         client = OpenpayClient(
             self._reactor,
@@ -171,7 +200,7 @@ class Merchant:
             own=self._outside[1] is None,
         )
         return Cashier(
-            OpenpayAcquirer(client, self._reactor),
+            OpenpayAcquirer(client, self._reactor, between_looks=between_looks),
             ledger,
             self._reactor,
             account=at.user,
@@ -203,8 +232,10 @@ class Merchant:
         )
 
 
-def _near(url: str) -> str:
-    """A URL that can be asked from here, of a server that listens on all addresses."""
+def _near(url: str, way: Way | None) -> str:
+    """A URL that can be asked from here: by a detour, or of a server that listens on all addresses."""
+    if way is not None:
+        return f"http://127.0.0.1:{way.port}"
     return url.replace("//0.0.0.0:", "//127.0.0.1:", 1)
 
 

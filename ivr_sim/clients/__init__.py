@@ -1,11 +1,12 @@
 """How the IVR reaches the merchant's authorizer and Openpay."""
 
-from ivr_sim.clients.acquirer import OpenpayAcquirer
+from ivr_sim.clients.acquirer import BETWEEN_LOOKS, OpenpayAcquirer
 from ivr_sim.clients.authorizer import AuthorizerClient
 from ivr_sim.clients.cashier import Cashier
 from ivr_sim.clients.openpay import OpenpayClient, OpenpayRefused, OpenpayUnreachable
 
 __all__ = [
+    "BETWEEN_LOOKS",
     "AuthorizerClient",
     "Cashier",
     "OpenpayAcquirer",

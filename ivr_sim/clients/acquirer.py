@@ -9,6 +9,8 @@ can have been charged. From then on only Openpay knows, and is asked: each try c
     402, 1007, 2004-2011, 3xxx         Declined
     1006                               asked likewise: ours and completed Approved, another's completed
                                        AlreadyPaid, neither of them Unknown
+    1003                               asked likewise: a token of ours is used up by our charge alone, so
+                                       the request may have come there twice; nothing found AcquirerFailed
     none, 5xx, 408, not readable       asked, three times over 30 s: completed Approved, failed Declined,
                                        another's completed AlreadyPaid, never found AcquirerFailed,
                                        anything else Unknown
@@ -36,7 +38,7 @@ from ivr_sim.dialogue.services import (
 from ivr_sim.openpay.errors import is_card_error
 from ivr_sim.openpay.models import Charge
 
-__all__ = ["OpenpayAcquirer"]
+__all__ = ["BETWEEN_LOOKS", "OpenpayAcquirer"]
 
 log = structlog.get_logger(__name__)
 
@@ -49,12 +51,24 @@ LISTED = 100  # charges of one order that are looked through
 
 
 class OpenpayAcquirer:
-    """Charges cards at Openpay. clock: IReactorTime, for the looks; holder_name: no caller keys a name."""
+    """Charges cards at Openpay.
 
-    def __init__(self, client: OpenpayClient, clock: Any, *, holder_name: str = "PAGO TELEFONICO") -> None:
+    clock: IReactorTime, for the looks. holder_name: no caller keys a name. between_looks: seconds; fewer
+    only where nothing can be on its way any more.
+    """
+
+    def __init__(
+        self,
+        client: OpenpayClient,
+        clock: Any,
+        *,
+        holder_name: str = "PAGO TELEFONICO",
+        between_looks: float = BETWEEN_LOOKS,
+    ) -> None:
         self._client = client
         self._clock = clock
         self._holder_name = holder_name
+        self._between_looks = between_looks
 
     async def charge(self, payable: Payable, card: Card, *, attempt: str) -> Charged:
         """Charge a payable to a card, once, and find out what came of it: see the table above.
@@ -76,15 +90,18 @@ class OpenpayAcquirer:
         return (await self._try(order_id, attempt).look())[0]
 
     def _try(self, order_id: str, attempt: str) -> _Try:
-        return _Try(self._client, self._clock, order_id, attempt)
+        return _Try(self._client, self._clock, order_id, attempt, self._between_looks)
 
 
 class _Try:
     """One try to charge."""
 
-    def __init__(self, client: OpenpayClient, clock: Any, order_id: str, attempt: str) -> None:
+    def __init__(
+        self, client: OpenpayClient, clock: Any, order_id: str, attempt: str, between_looks: float
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._between_looks = between_looks
         self._start = clock.seconds()
         self._order_id = order_id
         self._attempt = attempt
@@ -113,6 +130,8 @@ class _Try:
         except OpenpayRefused as refused:
             if refused.error_code == 1006:
                 return await self._order_has_a_charge()
+            if refused.error_code == 1003:
+                return await self._token_is_used(refused)
             if refused.http_status >= 500 or refused.http_status == 408:
                 log.warning("a charge has no result", status=refused.http_status, attempt=self._attempt)
                 return await self.reconcile()
@@ -141,12 +160,19 @@ class _Try:
         except AcquirerFailed:
             return Unknown(ms=self._ms())
 
+    async def _token_is_used(self, refused: OpenpayRefused) -> Charged:
+        """Our token was new. Who sent it here before, if not this very request, on its way twice?"""
+        try:
+            return await self.reconcile()
+        except AcquirerFailed:
+            return self._refused(refused)
+
     async def reconcile(self) -> Charged:
         """Ask until Openpay tells what came of this try, three times over 30 s at most."""
         seen_nothing = 0
         for look in range(LOOKS):
             if look:
-                await deferLater(self._clock, BETWEEN_LOOKS)
+                await deferLater(self._clock, self._between_looks)
             try:
                 found, standing = await self.look()
             except (OpenpayRefused, OpenpayUnreachable):

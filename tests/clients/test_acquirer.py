@@ -115,6 +115,8 @@ def test_declined_without_a_word(openpay_says: Scripted, attempt: Any) -> None:
 @pytest.mark.parametrize("step", ["token", "charge"])
 def test_refused_for_other_reasons(openpay_says: Scripted, attempt: Any, step: str, refusal: Any) -> None:
     setattr(openpay_says, step, OpenpayRefused(*refusal))
+    if (step, refusal[1]) == ("charge", 1003):
+        openpay_says.looks = [NONE, NONE, NONE]
     failed = attempt()
     assert isinstance(failed, AcquirerFailed)
     assert failed.error_code == refusal[1]
@@ -210,6 +212,31 @@ PAID_BEFORE = AlreadyPaid(charge_id="tr0")
 def test_the_order_has_a_charge(openpay_says: Scripted, attempt: Any, looks: Any, outcome: Any) -> None:
     openpay_says.charge, openpay_says.looks = OpenpayRefused(409, 1006), list(looks)
     assert replace(attempt(), ms=0) == outcome
+
+
+@pytest.mark.parametrize(
+    ("looks", "outcome"),
+    [
+        ([[found("completed")]], PAID_NOW),
+        ([LOST, [found("completed")]], PAID_NOW),
+        ([[found("failed", error_code=3003)]], Declined(error_code=3003, charge_id="tr1")),
+        ([LOST, NONE, NONE], Unknown()),
+    ],
+)
+def test_the_token_is_used_because_the_request_came_twice(
+    openpay_says: Scripted, attempt: Any, looks: Any, outcome: Any
+) -> None:
+    openpay_says.charge, openpay_says.looks = OpenpayRefused(422, 1003), list(looks)
+    assert replace(attempt(), ms=0) == outcome
+
+
+def test_looks_without_a_pause(openpay_says: Scripted, now_or_later: Any, payable: Payable) -> None:
+    openpay_says.looks = [NONE, LOST, [found("completed")]]
+    acquirer = OpenpayAcquirer(openpay_says, openpay_says.clock, between_looks=0)  # type: ignore[arg-type]
+    outcome = now_or_later(acquirer.find(payable.order_id, "a-1"))
+    openpay_says.clock.pump([0, 0])
+    assert isinstance(outcome.result, Approved)
+    assert openpay_says.looked_at == [0.0, 0.0, 0.0]
 
 
 # ------------------------------------------------------------------------------- over loopback, for real
