@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
 from ivr_sim.errors import place
 from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
-from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds
+from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds, Tape
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
@@ -66,7 +66,7 @@ class Ivr:
 
     files: names each call, in the journal and in files alike, and says where its masked stereo recording
     goes (left the caller, right the IVR). numbers: other conversations than the payment, by the number
-    dialled.
+    dialled. tapes: by the call's name, who keeps what the telephone of a payment sent.
     """
 
     def __init__(
@@ -77,12 +77,14 @@ class Ivr:
         *,
         files: CallFiles | None = None,
         numbers: Mapping[str, Conversation] | None = None,
+        tapes: Callable[[str], Tape] | None = None,
     ) -> None:
         self._shop = shop
         self._sounds = sounds
         self._journal = journal
         self._files = files or Recordings(None)
         self._numbers = numbers or {}
+        self._tapes = tapes
         self._under_way: set[Deferred[Ending | None]] = set()
         self._sessions: set[Session] = set()
 
@@ -146,7 +148,9 @@ class Ivr:
             )
         )
         recorder = Recorder()
-        leg = PhoneLeg(call, session, recorder)
+        conversation = self._numbers.get(session.dialled)
+        tape = None if self._tapes is None or conversation is not None else self._tapes(name)
+        leg = PhoneLeg(call, session, recorder, tape)
         try:
             leg.answer()
         except Exception as error:
@@ -156,10 +160,12 @@ class Ivr:
             session.hang_up()
             call.journal.emit(CallFailed(status=500, reason=f"{type(error).__name__}: not answered"))
             return None
-        ending = await self._converse(call, self._numbers.get(session.dialled))
+        ending = await self._converse(call, conversation)
         await session.ended
         self._files.packets(name, asdict(session.stream.stats))
         self._keep(name, call, recorder)
+        if tape is not None:
+            tape.over(*call.key_spans())
         return ending
 
     async def _converse(self, call: LegCall, conversation: Conversation | None = None) -> Ending:

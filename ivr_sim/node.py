@@ -22,6 +22,7 @@ from ivr_sim.dialogue import Limits, echo_test, keypad_test
 from ivr_sim.ivr import Conversation, Ivr, Recordings
 from ivr_sim.journal import Journal, PhoneRegistered, PhoneUnregistered
 from ivr_sim.ledger import Ledger
+from ivr_sim.legs import Tape
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
@@ -97,7 +98,8 @@ class Node:
     the exchange, besides the line, with their passwords or without. host: one address, or 0.0.0.0 for all;
     advertise: what others than this machine are told then. sip_port: 0 for any. register: the account at a
     PBX that the line registers with as well. diagnosis: tells what does not work. today: the date that the
-    dialogue goes by. language: what the line speaks. Raises UnknownLanguage, ConfigurationError.
+    dialogue goes by. language: what the line speaks. tapes: ``Ivr``'s. Raises UnknownLanguage,
+    ConfigurationError.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Node:
         today: Callable[[], date] = local_today,
         limits: Limits | None = None,
         language: str = DEFAULT_LANGUAGE,
+        tapes: Callable[[str], Tape] | None = None,
     ) -> None:
         self._reactor = reactor
         self._merchant = merchant
@@ -128,6 +131,7 @@ class Node:
         self._name = name
         self._today = today
         self._limits = limits
+        self._tapes = tapes
         self._out, self._folders = out, folders
         self._diagnosis = diagnosis
         self._phones: set[tuple[str, str, Address]] = set()
@@ -183,6 +187,7 @@ class Node:
             self._journal,
             files=self._folders or Recordings(self._out),
             numbers=NUMBERS,
+            tapes=self._tapes,
         )
         offered: Callable[..., Any] = ivr.offered
         if self._diagnosis is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from ivr_sim.diagnosis import Diagnosis
 from ivr_sim.dialogue import Limits
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.journal import Journal
+from ivr_sim.legs import Tape
 from ivr_sim.merchant import Merchant, Outside
 from ivr_sim.node import DOMAIN, ECHO, KEYPAD, MERCHANT, MERCHANT_KEYS, Node, PbxAccount, local_now
 from ivr_sim.ports import Port, choose
@@ -122,8 +123,18 @@ def _key(key: PaymentKey, number: str, *, standing: bool) -> dict[str, Any]:
     }
 
 
-def prepare(reactor: Any, settings: Settings, data: Path, environ: Mapping[str, str]) -> Served:
-    """Put everything together that these settings ask for; nothing listens yet. Raises ConfigurationError."""
+def prepare(
+    reactor: Any,
+    settings: Settings,
+    data: Path,
+    environ: Mapping[str, str],
+    *,
+    tapes: Callable[[str], Tape] | None = None,
+) -> Served:
+    """Put everything together that these settings ask for; nothing listens yet.
+
+    tapes: ``Ivr``'s. Raises ConfigurationError.
+    """
     host = "0.0.0.0" if settings.lan else "127.0.0.1"  # noqa: S104  that is what --lan asks for
     ports = {
         "SIP": choose(host, SIP, settings.sip_port, socket.SOCK_DGRAM),
@@ -178,6 +189,7 @@ def prepare(reactor: Any, settings: Settings, data: Path, environ: Mapping[str, 
         register=_pbx(settings.register_at, environ),
         language=settings.language,
         limits=Limits(key_length=settings.key_length),
+        tapes=tapes,
     )
     return Served(settings, data, journal, node, merchant, standing, ports)
 

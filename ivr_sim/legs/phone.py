@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from ivr_sim.journal import CallAnswered, KeyMethod
 from ivr_sim.legs.leg_call import LegCall
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 from ivr_sim.sip.states import Ended
 
-__all__ = ["PhoneLeg"]
+__all__ = ["PhoneLeg", "Tape"]
+
+
+class Tape(Protocol):
+    """Who keeps what a telephone sent as it came, unmasked: of calls with test cards only."""
+
+    def heard(self, samples: Samples) -> None:
+        """The caller's next 20 ms."""
+        ...
+
+    def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
+        """A key's onset; start in seconds of the tape."""
+        ...
+
+    def key_up(self, duration_ms: int) -> None:
+        """The end of the key that was down."""
+        ...
+
+    def over(self, secret: Sequence[tuple[float, float]], published: Sequence[tuple[float, float]]) -> None:
+        """The call has ended; when keys were down, in seconds of the tape: those that stay secret or not."""
+        ...
 
 
 class PhoneLeg:
@@ -17,10 +40,11 @@ class PhoneLeg:
     It is the session's ``StreamListener``; the media engine calls it every 20 ms from the answer on.
     """
 
-    def __init__(self, call: LegCall, session: Session, recorder: Recorder) -> None:
+    def __init__(self, call: LegCall, session: Session, recorder: Recorder, tape: Tape | None = None) -> None:
         self._call = call
         self._session = session
         self._recorder = recorder
+        self._tape = tape
         call.on_hang_up = session.hang_up
         session.ended.addCallback(self._over)
 
@@ -35,11 +59,15 @@ class PhoneLeg:
         """The engine's 20 ms."""
         spoken = self._call.tick(heard)
         self._recorder.append(heard, spoken)
+        if self._tape is not None:
+            self._tape.heard(heard)
         # What the caller says is recorded, and masked, on the caller's side: not its echo.
         return spoken if self._call.echoing is None else self._call.echoing.frame(heard, spoken)
 
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset, from whichever way of keying."""
+        if self._tape is not None:
+            self._tape.key_down(digit, method, start)
         self._call.key_down(digit, method, start)
 
     def key_up(
@@ -52,6 +80,8 @@ class PhoneLeg:
         twist_db: float | None = None,
     ) -> None:
         """A key's end."""
+        if self._tape is not None:
+            self._tape.key_up(duration_ms)
         self._call.key_up(digit, method, start, duration_ms, level_dbm0, twist_db)
 
     def key_refused(
