@@ -12,8 +12,9 @@ from typing import IO, Any
 import click
 
 from ivr_sim.cli.running import Terminal, data_option, open_data_folder, run
-from ivr_sim.harness import CallVerdict, Replayer, find_labels
+from ivr_sim.harness import Replayer, find_labels
 from ivr_sim.node import local_now
+from ivr_sim.reports.verdict import CallVerdict
 
 
 @click.command()

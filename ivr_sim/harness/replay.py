@@ -7,11 +7,10 @@ payment key that its label gives. The verdict depends on the recording, the labe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,39 +19,22 @@ from authorizer import InvalidCharge
 from dtmf.resample import to_8k
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.caller import Caller, Script
-from ivr_sim.harness.judge import Failure, PromptHeard, Story, judge
-from ivr_sim.harness.label import SUFFIX, Given, Label, read_label
+from ivr_sim.harness.judge import Seen, judge
+from ivr_sim.harness.reading import read_scenario
+from ivr_sim.harness.scenario import SUFFIX, Given, Scenario
+from ivr_sim.harness.story import Story
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import Journal, Record
 from ivr_sim.ledger import Ledger
 from ivr_sim.media import Samples
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import SHOP, Node, local_now, open_library
+from ivr_sim.node import SHOP, Node, local_now, local_today, open_library
 from ivr_sim.prompts import Library, PicoVoice
+from ivr_sim.reports.verdict import CallVerdict
 
-__all__ = ["CallVerdict", "Replayer", "find_labels"]
+__all__ = ["Replayer", "find_labels"]
 
 CALLER = "1001"
-
-
-@dataclass(frozen=True)
-class CallVerdict:
-    """What one recorded call came to; ``asdict`` of it is an item of ``replay --json``."""
-
-    name: str
-    verdict: Literal["pass", "fail", "error"]
-    outcome: str | None = None
-    expected: str | None = None
-    entries: dict[str, list[str]] = field(default_factory=dict)
-    prompts: list[PromptHeard] = field(default_factory=list)
-    duration_s: float = 0.0
-    wall_s: float = 0.0
-    failure: Failure | None = None
-    reason: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The item as plain JSON types."""
-        return asdict(self)
 
 
 def find_labels(paths: Iterable[Path]) -> list[Path]:
@@ -111,14 +93,16 @@ class Replayer:
         name = path.name.removesuffix(SUFFIX)
         began = self._reactor.seconds()
         try:
-            label = read_label(path)
-            samples = read_caller(path.parent / label.wav)
+            [case] = read_scenario(path)
+            label = case.scenario
+            assert case.wav is not None
+            samples = read_caller(case.wav)
             records: list[Record] = []
             paid = await self._run(name, label, samples, records)
         except ConfigurationError as error:
             return CallVerdict(name, "error", reason=str(error))
         story = Story(records)
-        failure = judge(label, story) or _paid(label, story, paid)
+        failure = judge(case, story, Seen(completed=paid))
         return CallVerdict(
             name,
             "fail" if failure else "pass",
@@ -131,7 +115,7 @@ class Replayer:
             failure=failure,
         )
 
-    async def _run(self, name: str, label: Label, samples: Samples, records: list[Record]) -> int:
+    async def _run(self, name: str, label: Scenario, samples: Samples, records: list[Record]) -> int:
         """Hold the call; returns how many completed charges its order then has."""
         journal = Journal(local_now)
         journal.subscribe(records.append)
@@ -149,22 +133,23 @@ class Replayer:
                 await merchant.stop()
 
     async def _converse(
-        self, merchant: Merchant, journal: Journal, label: Label, samples: Samples, name: str
+        self, merchant: Merchant, journal: Journal, label: Scenario, samples: Samples, name: str
     ) -> None:
         ledger = Ledger("sqlite://", now=local_now)
         cashier = merchant.cashier(ledger, journal)
         try:
             await cashier.start()
-            shop = merchant.shop(SHOP, cashier, today=lambda: label.recorded_on)
+            shop = merchant.shop(SHOP, cashier, today=lambda: label.recorded_on or local_today())
             ivr = Ivr(shop, self._prompts(label.language), journal)
             await ivr.replayed(samples, name=name, to=label.number)
         finally:
             await cashier.stop()
             ledger.close()
 
-    async def _call(self, merchant: Merchant, journal: Journal, label: Label, samples: Samples) -> None:
+    async def _call(self, merchant: Merchant, journal: Journal, label: Scenario, samples: Samples) -> None:
+        today = label.recorded_on or local_today()
         node = Node(
-            self._reactor, merchant, journal, data=self._data, today=lambda: label.recorded_on,
+            self._reactor, merchant, journal, data=self._data, today=lambda: today,
             accounts=(CALLER,), language=label.language,
         )  # fmt: skip
         phone = None
@@ -205,12 +190,3 @@ def read_caller(path: Path) -> Samples:
         raise ConfigurationError(f"{path}: {error}") from error
     mono = to_8k(samples[:, 0], rate)
     return np.clip(np.round(mono * 32768), -32768, 32767).astype(np.int16)
-
-
-def _paid(label: Label, story: Story, completed: int) -> Failure | None:
-    """What the stand-in holds must agree with what the caller was told."""
-    wanted = 1 if story.outcome == "approved" else 0
-    if completed == wanted:
-        return None
-    charges = "no completed charge" if not completed else f"{completed} completed charges"
-    return Failure(f"charges of order {label.given.order_id}", f"{wanted} completed", charges, None)

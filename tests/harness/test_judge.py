@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from ivr_sim import journal as j
-from ivr_sim.harness.judge import Story, judge
-from ivr_sim.harness.label import Label
+from ivr_sim.harness.judge import judge
+from ivr_sim.harness.scenario import Case, Scenario
+from ivr_sim.harness.story import Story
 
 LABEL = {
     "version": "1",
@@ -37,9 +39,10 @@ def story(**changes) -> Story:
     return Story(j.Record(n, "1", n / 10, None, e) for n, e in enumerate(events))
 
 
-def label(**expect) -> Label:
+def label(**expect) -> Case:
     given = expect.pop("given", {})
-    return Label.model_validate(LABEL | {"given": LABEL["given"] | given, "expect": LABEL["expect"] | expect})
+    data = LABEL | {"given": LABEL["given"] | given, "expect": LABEL["expect"] | expect}
+    return Case("x", Scenario.model_validate(data), Path("x.call.yaml"))
 
 
 def test_a_call_as_labelled():
@@ -81,7 +84,7 @@ def test_the_last_entry_counts_unless_all_are_listed():
 def test_a_call_without_an_end():
     unended = Story([j.Record(1, "1", 0.5, None, j.PromptStarted(name="welcome", params={}))])
     assert unended.outcome == "none"
-    assert judge(label(entries={}), unended).heard == "none"
+    assert judge(label(entries={}), unended).heard == "no end of the call; welcome"
 
 
 def test_cut_prompts_are_told():

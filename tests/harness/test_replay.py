@@ -15,9 +15,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from ivr_sim.call import phrase
 from ivr_sim.cli import cli
 from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness import CallVerdict, Replayer, find_labels, read_label
+from ivr_sim.harness import Replayer, find_labels, read_scenario
 from ivr_sim.openpay import is_test_card
 from ivr_sim.prompts import LANGUAGES, Catalogue, Library
+from ivr_sim.reports.verdict import CallVerdict
 
 CALLS = Path(__file__).parents[2] / "fixtures" / "calls"
 NAMES = sorted(p.name.removesuffix(".call.yaml") for p in CALLS.glob("*.call.yaml"))
@@ -70,7 +71,7 @@ def test_a_label_says_what_the_line_speaks(replayed, tmp_path, language):
 
 def test_labels_name_cards_that_there_are():
     cards = yaml.load((CALLS.parent / "cards.yaml").read_text(), Loader=yaml.BaseLoader)
-    named = {read_label(CALLS / f"{name}.call.yaml").given.card for name in NAMES} - {None}
+    named = {read_scenario(CALLS / f"{name}.call.yaml")[0].scenario.given.card for name in NAMES} - {None}
     assert named
     assert named <= set(cards)
     assert all(is_test_card(card["number"]) for card in cards.values())

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness.label import read_label
+from ivr_sim.harness.reading import read_scenario
 
 GOOD = """\
 version: 1
@@ -27,7 +27,7 @@ def write(tmp_path, text: str | bytes):
 
 
 def test_scalars_are_text_until_the_model_types_them(tmp_path):
-    label = read_label(write(tmp_path, GOOD))
+    label = read_scenario(write(tmp_path, GOOD))[0].scenario
     assert label.recorded_on == date(2026, 11, 23)
     assert (label.given.key, label.given.amount) == ("123456", Decimal("200.00"))
     assert label.given.description == "no"
@@ -35,8 +35,8 @@ def test_scalars_are_text_until_the_model_types_them(tmp_path):
 
 
 def test_a_line_speaks_spanish_unless_the_label_says_otherwise(tmp_path):
-    assert read_label(write(tmp_path, GOOD)).language == "es-MX"
-    assert read_label(write(tmp_path, GOOD + "language: en-US\n")).language == "en-US"
+    assert read_scenario(write(tmp_path, GOOD))[0].scenario.language == "es-MX"
+    assert read_scenario(write(tmp_path, GOOD + "language: en-US\n"))[0].scenario.language == "en-US"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_line_speaks_spanish_unless_the_label_says_otherwise(tmp_path):
         (("version: 1", "version: 2"), "version"),
         (("version: 1", "version: 1\nlanguage: no"), "language"),
         (("version: 1", "version: 1\nlanguage: fr-FR"), "known are en-US, es-MX"),
-        (("outcome: approved", "result: approved"), "expect.outcome"),
+        (("outcome: approved", "result: approved"), "expect.result"),
         (("key: 123456", "key: 012345"), "given.key"),
         (("amount: 200.00", "amount: 200.001"), "given.amount"),
         (("amount: 200.00", "amount: NaN"), "given.amount"),
@@ -58,7 +58,7 @@ def test_a_line_speaks_spanish_unless_the_label_says_otherwise(tmp_path):
 def test_wrong_labels_say_where_and_what(tmp_path, change, said):
     path = write(tmp_path, GOOD.replace(*change))
     with pytest.raises(ConfigurationError) as wrong:
-        read_label(path)
+        read_scenario(path)
     assert str(path) in str(wrong.value)
     assert said in str(wrong.value)
 
@@ -66,9 +66,9 @@ def test_wrong_labels_say_where_and_what(tmp_path, change, said):
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe\x00", b"just text", b"- a\n- b\n", b"x" * 70_000])
 def test_what_is_no_label_at_all(tmp_path, text):
     with pytest.raises(ConfigurationError, match=r"x\.call\.yaml"):
-        read_label(write(tmp_path, text))
+        read_scenario(write(tmp_path, text))
 
 
 def test_a_missing_label(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_label(tmp_path / "none.call.yaml")
+        read_scenario(tmp_path / "none.call.yaml")
