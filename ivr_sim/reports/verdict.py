@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
+
+from ivr_sim.logs import redacted
 
 __all__ = ["CallVerdict", "Failure", "PromptHeard", "Reporter", "Run", "Verdict"]
 
@@ -49,7 +51,7 @@ class PromptHeard:
 
 @dataclass(frozen=True)
 class CallVerdict:
-    """What one call came to. It can be pickled, and shows no secret.
+    """What one call came to. It can be pickled.
 
     name: unique in a run. entries: per field the values that were accepted, in order. duration_s: of the
     call; wall_s: what it took. failure: why it is a ``fail``; reason: why it is an ``error``, that is, could
@@ -72,11 +74,31 @@ class CallVerdict:
     seed: int | None = None
     folder: str | None = None
 
+    def shown(self) -> CallVerdict:
+        """The same as it may be written down: no text in it holds a card number."""
+        failure = self.failure
+        return replace(
+            self,
+            name=redacted(self.name),
+            outcome=_shown(self.outcome),
+            expected=_shown(self.expected),
+            entries={name: [redacted(v) for v in values] for name, values in self.entries.items()},
+            failure=failure
+            and replace(
+                failure,
+                step=redacted(failure.step),
+                expected=redacted(failure.expected),
+                heard=redacted(failure.heard),
+                file=_shown(failure.file),
+            ),
+            reason=_shown(self.reason),
+            file=_shown(self.file),
+        )
+
     def as_json(self) -> dict[str, Any]:
         """An item of ``calls`` in the JSON report, as plain JSON types."""
-        plain = asdict(self)
-        plain["entries"] = {name: list(values) for name, values in self.entries.items()}
-        plain["prompts"] = [asdict(prompt) for prompt in self.prompts]
+        plain = asdict(self.shown())
+        plain["prompts"] = list(plain["prompts"])
         return plain
 
 
@@ -106,6 +128,17 @@ class Run:
             return "error"
         return "fail" if counts["fail"] else "pass"
 
+    def shown(self) -> Run:
+        """The same as it may be written down, see ``CallVerdict.shown``; the names are unique still."""
+        calls = [call.shown() for call in self.calls]
+        times = Counter(call.name for call in calls)
+        seen: Counter[str] = Counter()
+        for n, call in enumerate(calls):
+            if times[call.name] > 1:
+                seen[call.name] += 1
+                calls[n] = replace(call, name=f"{call.name} #{seen[call.name]}")
+        return replace(self, calls=calls)
+
     @property
     def exit_code(self) -> int:
         """What the command ends with: 0, 1 when a call fails, 2 when one could not be run or none was."""
@@ -120,8 +153,12 @@ class Run:
             "started": self.started.isoformat(timespec="seconds"),
             "seed": self.seed,
             "counts": self.counts,
-            "calls": [call.as_json() for call in self.calls],
+            "calls": [call.as_json() for call in self.shown().calls],
         }
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else redacted(text)
 
 
 class Reporter(Protocol):
