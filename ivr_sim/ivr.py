@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
 from ivr_sim.errors import place
@@ -18,7 +19,7 @@ from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds, Tape
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
-__all__ = ["CallFiles", "Conversation", "Ivr", "Recordings"]
+__all__ = ["CallFiles", "Conversation", "Ivr", "Recordings", "VirtualLeg"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -38,6 +39,14 @@ class CallFiles(Protocol):
 
     def packets(self, name: str, counts: Mapping[str, int]) -> None:
         """The packets of a call's media: sent, received, lost, bad, late."""
+        ...
+
+
+class VirtualLeg(Protocol):
+    """A caller's connection in virtual time."""
+
+    async def run(self) -> None:
+        """Be on the line from the answer until one of both hangs up."""
         ...
 
 
@@ -107,10 +116,29 @@ class Ivr:
         samples: int16, shape (n,), 8 kHz, from the answer on; name: the call in the journal.
         """
         call = LegCall(self._journal, name, self._sounds)
+        return await self.held(call, RecordingLeg(call, samples), to=to)
+
+    async def held(self, call: LegCall, leg: VirtualLeg, *, to: str) -> Ending:
+        """Hold the conversation over a leg in virtual time; to: the number that it dials."""
         call.journal.emit(CallOffered(from_="recording", to=to, leg="recording"))
-        talk = Deferred.fromCoroutine(self._converse(call))
-        await RecordingLeg(call, samples).run()
-        return await talk
+
+        def broke(failure: Failure) -> Failure:
+            call.hung_up("ivr")  # or nobody would ever tell the dialogue
+            return failure
+
+        running = Deferred.fromCoroutine(leg.run()).addErrback(broke)  # it answers first
+        ending = await self._converse(call, self._numbers.get(to))
+        await running
+        return ending
+
+    @property
+    def journal(self) -> Journal:
+        """Where its calls are told."""
+        return self._journal
+
+    def call(self, name: str) -> LegCall:
+        """A new call of this line, by its name in the journal, for ``held``."""
+        return LegCall(self._journal, name, self._sounds)
 
     async def drain(self) -> None:
         """Hang up what is under way, and wait until every charge and recording is done."""
