@@ -1,0 +1,189 @@
+"""The matched filter: where a known sound lies in another, and how far it goes there.
+
+Both sounds are first cut to the band that telephones carry, without the eight tones of a keypad, so that
+keys pressed over a prompt hide nothing of it. Then
+
+    likeness   slides a sound's head along: normalised correlation, 1 where it is, near 0 elsewhere
+    follow     goes along from there, piece by piece, as clocks drift and packets slip
+
+How far a sound was heard is where it explains most: let C be the correlation of the two up to a sample
+and E the known sound's energy up to there; C²/E is the energy that it explains, at whatever gain. Behind a
+cut C stands still while E grows, so C²/E is largest at the cut, in noise and across lost packets, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE
+
+__all__ = ["Searched", "Signal", "Track", "band_limited", "follow", "peaks"]
+
+Signal = npt.NDArray[np.float32]
+
+LOWEST_HZ, HIGHEST_HZ = 250.0, 3400.0
+KEYPAD_HZ = (697, 770, 852, 941, 1209, 1336, 1477, 1633)  # ITU-T Q.23
+NOTCH_HZ = 28.0  # to either side: 1.8 % of the highest tone
+TAPS = 1025  # long enough for notches so narrow
+BLOCK = 1 << 14
+SEARCHED = 1 << 15
+
+PIECE = 1600  # 200 ms: short enough for 500 ppm between two clocks, long enough to tell sounds apart
+DRIFT = 2  # samples by which a piece may lie beside where the one before it lay
+LIKE = 0.7  # a piece less like than this may have slipped by a packet or some
+SLIPS = (-3, -2, -1, 1, 2, 3)  # packets
+# A slip must be far likelier than what it leaves: voices repeat themselves from one period to the next.
+BETTER = 0.25
+
+
+def _taps() -> Signal:
+    """The band's impulse response, symmetrical about its middle: it moves nothing in time."""
+    hertz = np.arange(TAPS // 2 + 1) * SAMPLE_RATE / TAPS
+    gain = ((hertz >= LOWEST_HZ) & (hertz <= HIGHEST_HZ)).astype(float)
+    for tone in KEYPAD_HZ:
+        gain[np.abs(hertz - tone) < NOTCH_HZ] = 0.0
+    response = np.roll(np.fft.irfft(gain, TAPS), TAPS // 2)
+    return np.asarray(response * np.hanning(TAPS + 2)[1:-1], np.float32)
+
+
+_SPECTRUM = np.fft.rfft(_taps(), BLOCK).astype(np.complex64)
+
+
+def band_limited(sound: npt.ArrayLike) -> Signal:
+    """A sound of shape (n,) at 8 kHz as float32 of the same length, as it is compared.
+
+    What is no number counts as silence. Raises ValueError for any other shape.
+    """
+    samples = np.asarray(sound)
+    if samples.ndim != 1:
+        raise ValueError(f"a sound has one dimension, not the shape {samples.shape}")
+    plain = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    hop = BLOCK - TAPS + 1
+    filtered = np.zeros(len(plain) + BLOCK + TAPS, np.float32)
+    for start in range(0, len(plain), hop):
+        part = plain[start : start + hop]
+        if part.any():
+            filtered[start : start + BLOCK] += np.fft.irfft(np.fft.rfft(part, BLOCK) * _SPECTRUM, BLOCK)
+    return filtered[TAPS // 2 : TAPS // 2 + len(plain)]
+
+
+class Searched:
+    """A sound, as ``band_limited`` gives it, that others of at most ``longest`` samples are looked for in."""
+
+    def __init__(self, sound: Signal, longest: int) -> None:
+        self.sound = sound
+        self._energy = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+        whole = 1 << max(len(sound) - 1, 1).bit_length()
+        self._size = max(min(whole, SEARCHED), 1 << (2 * longest).bit_length())
+        self._hop = self._size - longest + 1
+        self._spectra: dict[int, npt.NDArray[np.complex64]] = {}
+
+    def likeness(self, wanted: Signal) -> Signal:
+        """How like the sound is to the wanted one from each sample on: -1 to 1, shape (n - m + 1,).
+
+        Empty when the wanted one is longer than the sound.
+        """
+        places = len(self.sound) - len(wanted) + 1
+        energy = float(np.dot(wanted, wanted))
+        if places <= 0 or not energy:
+            return np.zeros(max(places, 0), np.float32)
+        spectrum = np.conj(np.fft.rfft(wanted, self._size))
+        found = np.empty(places, np.float32)
+        for start in range(0, places, self._hop):
+            products = np.fft.irfft(self._spectrum(start) * spectrum, self._size)
+            found[start : start + self._hop] = products[: min(self._hop, places - start)]
+        # Of next to nothing, rounding would make likeness.
+        windows = np.maximum(self._energy[len(wanted) :] - self._energy[: -len(wanted)], len(wanted))
+        return np.asarray(found / np.sqrt(windows * energy), np.float32)
+
+    def _spectrum(self, start: int) -> npt.NDArray[np.complex64]:
+        if start not in self._spectra:
+            part = self.sound[start : start + self._size]
+            self._spectra[start] = np.fft.rfft(part, self._size).astype(np.complex64)
+        return self._spectra[start]
+
+
+def peaks(likely: Signal, least: float, apart: int) -> list[int]:
+    """Where likeness is at least so much and the greatest within so many samples to either side."""
+    found = []
+    for first in range(0, len(likely), apart):
+        place = first + int(likely[first : first + apart].argmax())
+        around = likely[max(place - apart, 0) : place + apart + 1]
+        if likely[place] >= least and likely[place] >= around.max():
+            found.append(place)
+    return found
+
+
+@dataclass(frozen=True)
+class Track:
+    """A known sound followed through another.
+
+    length: samples of it that were heard, from its start to where it was cut. explained: energy of the
+    other sound that it accounts for, up to there. score: likeness up to there, 0 to 1. gain: of the other
+    sound over the known one. aligned: the other sound, where each piece of the known one was looked for.
+    """
+
+    length: int
+    explained: float
+    score: float
+    gain: float
+    aligned: Signal
+
+
+def follow(sound: Signal, wanted: Signal, at: int) -> Track:
+    """Follow a wanted sound through another, of which its first sample is near sample ``at``.
+
+    ``at`` may be negative: then the beginning is missing.
+    """
+    room = PIECE
+    padded = np.zeros(len(wanted) + 2 * room, np.float32)
+    first, last = max(at - room, 0), min(at + len(wanted) + room, len(sound))
+    if last > first:
+        padded[first - at + room : last - at + room] = sound[first:last]
+    aligned = np.zeros(len(wanted), np.float32)
+    lag = room
+    for start in range(0, len(wanted), PIECE):
+        piece = wanted[start : start + PIECE]
+        lag = _next_lag(padded, piece, start, lag)
+        part = padded[start + lag : start + lag + len(piece)]
+        aligned[start : start + len(part)] = part
+    product = np.cumsum(wanted * aligned, dtype=np.float64)
+    energy = np.cumsum(np.square(wanted, dtype=np.float64))
+    explained = np.where(product > 0, product**2 / np.maximum(energy, 1.0), 0.0)
+    end = int(explained.argmax())
+    heard = float(np.dot(aligned[: end + 1], aligned[: end + 1]))
+    return Track(
+        length=end + 1,
+        explained=float(explained[end]),
+        score=min(1.0, float(np.sqrt(explained[end] / max(heard, 1.0)))),
+        gain=float(product[end] / max(energy[end], 1.0)),
+        aligned=aligned,
+    )
+
+
+def _next_lag(padded: Signal, piece: Signal, start: int, lag: int) -> int:
+    """Where the next piece lies: near where the last one lay, or some whole packets away."""
+    best, like = _best_near(padded, piece, start, lag)
+    if like >= LIKE:
+        return best
+    slipped = max((_best_near(padded, piece, start, lag + n * FRAME_SAMPLES) for n in SLIPS), key=_likeness)
+    if slipped[1] >= max(LIKE, like + BETTER):
+        return slipped[0]
+    return lag  # nothing of it is here: a pause, a loss, or another sound, of which no lag is to be learnt
+
+
+def _best_near(padded: Signal, piece: Signal, start: int, lag: int) -> tuple[int, float]:
+    first = min(max(start + lag - DRIFT, 0), len(padded) - len(piece))
+    window = padded[first : first + len(piece) + 2 * DRIFT]
+    products = np.correlate(window, piece, "valid")
+    best = int(products.argmax())
+    part = window[best : best + len(piece)]
+    norm = float(np.sqrt(np.dot(part, part) * np.dot(piece, piece)))
+    return first + best - start, float(products[best]) / norm if norm > len(piece) else 0.0
+
+
+def _likeness(found: tuple[int, float]) -> float:
+    return found[1]
