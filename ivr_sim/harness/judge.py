@@ -30,15 +30,14 @@ class Seen:
 
     completed: how many completed charges its order has at Openpay, over its amount. requests: how many each
     service got (authorizer, openpay). barge_ins: as measured in the audio; otherwise the journal's are
-    judged. at_step: the index of the step at which the caller was when the call ended, as many as there are
-    steps when all were done; None if the caller followed none. journal: whether the records are the line's
-    own; otherwise they tell only what the caller heard.
+    judged. step: the step that the caller could not do, if there was one. journal: whether the records are
+    the line's own; otherwise they tell only what the caller heard.
     """
 
     completed: int | None = None
     requests: Mapping[str, int] | None = None
     barge_ins: Sequence[BargeIn] | None = None
-    at_step: int | None = None
+    step: Failure | None = None
     journal: bool = True
 
 
@@ -120,13 +119,9 @@ def _amount(call: _Call) -> Iterator[Failure]:
 
 
 def _step(call: _Call) -> Iterator[Failure]:
-    """A step, as written, that the caller never came to."""
-    steps, at = call.case.scenario.steps, call.seen.at_step
-    if at is None or at >= len(steps):
-        return
-    after = f" after step {at}" if at else ""
-    heard = f"{_last_heard(call.story)}; {_end(call.story)}"
-    yield call.differs(("steps", at), f"step {at + 1}", f"{steps[at]}{after}", heard, call.story.duration_s)
+    """A step, as written, that could not be done; one of a profile explains nothing that was written."""
+    if call.seen.step is not None and call.case.scenario.steps:
+        yield call.seen.step
 
 
 def _refused_entries(call: _Call) -> Iterator[Failure]:

@@ -7,7 +7,7 @@ refused before the bank was asked does not use up its token; the HTTP status of 
 """
 
 from ivr_sim.openpay.app import create_app
-from ivr_sim.openpay.bank import TEST_CARDS, TestCard, is_test_card
+from ivr_sim.openpay.bank import TEST_CARDS, TestCard, card_named, is_test_card
 from ivr_sim.openpay.errors import ERRORS, OpenpayError, is_card_error
 from ivr_sim.openpay.models import Charge, Customer, PaymentMethod, Token
 from ivr_sim.openpay.store import Store
@@ -22,6 +22,7 @@ __all__ = [
     "Store",
     "TestCard",
     "Token",
+    "card_named",
     "create_app",
     "is_card_error",
     "is_test_card",
