@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import dtmf
@@ -19,14 +19,14 @@ from ivr_sim.call import phrase
 from ivr_sim.clients import Cashier
 from ivr_sim.diagnosis import Diagnosis
 from ivr_sim.dialogue import Limits, echo_test, keypad_test
-from ivr_sim.ivr import Conversation, Ivr, Recordings
+from ivr_sim.http_exchange import HttpExchange
+from ivr_sim.ivr import CallFiles, Conversation, Ivr, Recordings
 from ivr_sim.journal import Journal, PhoneRegistered, PhoneUnregistered
 from ivr_sim.ledger import Ledger
 from ivr_sim.legs import Tape
 from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
-from ivr_sim.reports import CallFolders
 from ivr_sim.sip.exchange import Exchange, ExchangeEvent, Registered, Unregistered
 from ivr_sim.sip.transport import ANYWHERE, WILDCARDS, Address, local_host
 from ivr_sim.sip.user_agent import UserAgent
@@ -39,6 +39,7 @@ __all__ = [
     "MERCHANT",
     "MERCHANT_KEYS",
     "SHOP",
+    "CallKeeper",
     "Node",
     "PbxAccount",
     "local_now",
@@ -90,6 +91,22 @@ class PbxAccount:
     server: Address
 
 
+class CallKeeper(CallFiles, Protocol):
+    """Who keeps all that calls leave, such as ``reports.CallFolders``."""
+
+    def sip(self, direction: str, data: bytes, peer: Address) -> None:
+        """A datagram that the exchange received or sent."""
+        ...
+
+    def http(self, exchange: HttpExchange) -> None:
+        """A request that is over, in the context of the call that it was made for."""
+        ...
+
+    async def stop(self) -> None:
+        """No call is under way any more."""
+        ...
+
+
 class Node:
     """A whole IVR in one process.
 
@@ -98,8 +115,8 @@ class Node:
     the exchange, besides the line, with their passwords or without. host: one address, or 0.0.0.0 for all;
     advertise: what others than this machine are told then. sip_port: 0 for any. register: the account at a
     PBX that the line registers with as well. diagnosis: tells what does not work. today: the date that the
-    dialogue goes by. language: what the line speaks. tapes: ``Ivr``'s. Raises UnknownLanguage,
-    ConfigurationError.
+    dialogue goes by. language: what the line speaks. tapes: ``Ivr``'s. ledger: its database's
+    SQLAlchemy URL, unless it is the data folder's. Raises UnknownLanguage, ConfigurationError.
     """
 
     def __init__(
@@ -110,7 +127,7 @@ class Node:
         *,
         data: Path,
         out: Path | None = None,
-        folders: CallFolders | None = None,
+        folders: CallKeeper | None = None,
         name: str = SHOP,
         accounts: Mapping[str, str] | Iterable[str] = ("1001",),
         host: str = "127.0.0.1",
@@ -123,6 +140,7 @@ class Node:
         limits: Limits | None = None,
         language: str = DEFAULT_LANGUAGE,
         tapes: Callable[[str], Tape] | None = None,
+        ledger: str | None = None,
     ) -> None:
         self._reactor = reactor
         self._merchant = merchant
@@ -132,6 +150,7 @@ class Node:
         self._today = today
         self._limits = limits
         self._tapes = tapes
+        self._ledger_url = ledger or f"sqlite:///{data / LEDGER}"
         self._out, self._folders = out, folders
         self._diagnosis = diagnosis
         self._phones: set[tuple[str, str, Address]] = set()
@@ -174,7 +193,7 @@ class Node:
         """
         self.media.start()
         self.exchange.start()
-        self._ledger = Ledger(f"sqlite:///{self._data / LEDGER}", now=local_now)
+        self._ledger = Ledger(self._ledger_url, now=local_now)
         shown = None if self._folders is None else self._folders.http
         cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal, on_exchange=shown)
         await cashier.start()
