@@ -9,13 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ivr_sim.errors import ConfigurationError
 from ivr_sim.openpay import TEST_CARDS
 
-__all__ = ["FAULTS", "LATE_SECONDS", "AuthorizerFault", "Faults", "NamedFault", "late"]
+if TYPE_CHECKING:
+    from ivr_sim.harness.scenario import Case
+
+__all__ = ["FAULTS", "LATE_SECONDS", "AuthorizerFault", "Faults", "NamedFault", "check_faults", "late"]
 
 DECLINE = "decline:"
 # The codes with which a bank declines: those that some test card is declined with.
@@ -79,6 +83,40 @@ class Faults(BaseModel):
     def asked_for(self) -> tuple[str, ...]:
         """The names of the fields that ask for a fault."""
         return tuple(name for name, value in self if value)
+
+    def impossible(
+        self, *, virtual: bool, tape: bool = False, own_authorizer: bool = True, own_openpay: bool = True
+    ) -> dict[str, str]:
+        """What cannot be had: the field, and why not and what to do.
+
+        virtual: the call is held in virtual time, without a network; tape: the caller is a recording, of
+        which frames can be lost. own_authorizer, own_openpay: whether these are ours and not outside.
+        """
+        reasons: dict[str, str] = {}
+        for name in self.asked_for:
+            side = name.partition("_")[0]
+            if side in ("rtp", "sip") and virtual and not (name == "rtp_loss" and tape):
+                reasons[name] = "needs a placed call: run it with `ivr-sim call`, or `ivr-sim replay --sip`"
+            elif side == "authorizer" and not own_authorizer:
+                reasons[name] = "needs the authorizer that comes with this program: leave out --authorizer"
+            elif side == "openpay" and not own_openpay:
+                reasons[name] = "needs the Openpay stand-in of this program: leave out --openpay"
+        return reasons
+
+
+def check_faults(case: Case, *, virtual: bool, own_authorizer: bool = True, own_openpay: bool = True) -> None:
+    """Refuse a call whose faults cannot be had as it is run; see ``Faults.impossible``.
+
+    Raises ConfigurationError that names file, line and field.
+    """
+    impossible = case.scenario.faults.impossible(
+        virtual=virtual,
+        tape=case.wav is not None,
+        own_authorizer=own_authorizer,
+        own_openpay=own_openpay,
+    )
+    for name, reason in impossible.items():
+        raise ConfigurationError(f"{case.path}:{case.line_of('faults', name)}: faults.{name} {reason}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class MediaEngine:
     clock: the reactor, or another IReactorTime. host: the IPv4 address of all streams. ports: the first and
     the last that may be used, of which the even ones are (RFC 3550 section 11). detect_inband: whether
     tones are searched for. keys: which of them (the fewer, the less is speech taken for one). max_streams:
-    how many there may be at a time. Raises ConfigurationError when that makes no sense.
+    how many there may be at a time. through: puts each socket behind a bad network, for tests of it. Raises
+    ConfigurationError when that makes no sense.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class MediaEngine:
         detect_inband: bool = True,
         keys: str = dtmf.KEYS_16,
         max_streams: int = 1024,
+        through: Callable[[socket.socket], Any] | None = None,
     ) -> None:
         first, last = ports[0] + ports[0] % 2, ports[1]
         if not 0 < first <= last <= 65535:
@@ -62,6 +65,7 @@ class MediaEngine:
             )
         self.host = host
         self._clock = clock
+        self._through = through
         self._ports = range(first, last + 1, 2)
         self._transmission = Transmission(max_streams)
         self._receiver = dtmf.Receiver(max_streams, keys=keys, refusals=True) if detect_inband else None
@@ -98,7 +102,7 @@ class MediaEngine:
         """A stream on a free even port, found from a random one on upwards. Raises NoPortFree."""
         if not self._free:
             raise NoPortFree(f"{len(self._streams)} calls have media, and no more are allowed")
-        sock = self._bind()
+        sock = self._bind() if self._through is None else self._through(self._bind())
         slot = self._free.pop()
         self._transmission.open(slot)
         if self._receiver is not None:
