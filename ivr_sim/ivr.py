@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
 from ivr_sim.errors import place
 from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
-from ivr_sim.legs import LegCall, PhoneLeg, RecordingLeg, Sounds, Tape
+from ivr_sim.legs import CallerTape, LegCall, PhoneLeg, Playback, RecordingLeg, Sounds, Tape
 from ivr_sim.media import Recorder, Samples
 from ivr_sim.sip.session import Session
 
@@ -116,7 +116,7 @@ class Ivr:
         samples: int16, shape (n,), 8 kHz, from the answer on; name: the call in the journal.
         """
         call = LegCall(self._journal, name, self._sounds)
-        return await self.held(call, RecordingLeg(call, samples), to=to)
+        return await self.held(call, RecordingLeg(call, Playback(CallerTape(samples))), to=to)
 
     async def held(self, call: LegCall, leg: VirtualLeg, *, to: str) -> Ending:
         """Hold the conversation over a leg in virtual time; to: the number that it dials."""

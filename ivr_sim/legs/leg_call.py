@@ -207,6 +207,20 @@ class LegCall:
                 self._time_out()
         return spoken
 
+    def leap(self, most: int) -> tuple[int, Samples | None]:
+        """Let up to ``most`` ticks pass at once, only such as nothing happens in unless a key comes.
+
+        Returns how many passed, and what is to be sent in them (160 samples each), or None for silence. It
+        comes to exactly what as many calls of :meth:`tick` come to.
+        """
+        ticks = min(most, self._uneventful)
+        if ticks <= 0:
+            return 0, None
+        self._ticks = (self._ticks or 0) + ticks
+        if self._parting:
+            self._parting -= ticks
+        return ticks, self._speech.leap(ticks)
+
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset is certain: a prompt that may be interrupted stops now."""
         key = Key(digit, Press(start))
@@ -305,6 +319,22 @@ class LegCall:
         """Whether to say now that the call lasts too long: once, and never in the midst of a result."""
         telling = self._speech.going and not self._speech.interruptible
         return not self._too_long_told and (self._ticks or 0) >= self._limit and not telling
+
+    @property
+    def _uneventful(self) -> int:
+        """The ticks to come before the one in which something happens, unless a key comes: see ``tick``."""
+        if self._waiter is None:
+            return 0
+        now = self._ticks or 0
+        soonest = [self._speech.steady]
+        if self._parting:
+            soonest.append(self._parting - 1)
+        else:
+            if not self._too_long_told and not (self._speech.going and not self._speech.interruptible):
+                soonest.append(self._limit - now - 1)
+            if self._deadline is not None and not self._down:
+                soonest.append(self._deadline - now - 1)
+        return max(min(soonest), 0)
 
     def _told_level(self, dbm0: float) -> int:
         """The level at which keys come in on this line; what they differ by among each other is left out."""

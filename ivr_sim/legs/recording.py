@@ -1,60 +1,91 @@
 """A recording of the caller's side as a leg, in virtual time.
 
-The recording is fed to the call as fast as the machine can, 20 ms at a time, and only while the dialogue
-waits for the caller. When it has run out, the caller has hung up. What happens depends on the samples
-and the dialogue alone, never on how long anything took.
+The recording is played to the call as fast as the machine can, and only while the dialogue waits for the
+caller. When it has run out, the caller has hung up. What happens depends on the samples and the dialogue
+alone, never on how long anything took.
+
+Most ticks of a call are like the one before. So the recording is listened to as a whole beforehand, and the
+call leaps from one tick in which something happens to the next: a key, a prompt's end, a time-out.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dtmf import KEYS_12, KeyDown, Receiver
+from dtmf import KeyDown, KeyUp
+from dtmf.refusal import Refused
 from ivr_sim.journal import CallAnswered
 from ivr_sim.legs.leg_call import LegCall
+from ivr_sim.legs.playback import Playback
 from ivr_sim.media import FRAME_SAMPLES, Samples
 
 __all__ = ["RecordingLeg"]
 
+SILENCE = np.zeros(FRAME_SAMPLES, np.int16)
+SILENCE.setflags(write=False)
+
 
 class RecordingLeg:
-    """Feeds one recording to one call.
+    """Plays one recording to one call. leaping: false to take each tick singly, which comes to the same."""
 
-    samples: the caller's side, int16, shape (n,), 8 kHz, from the answer on.
-    """
-
-    def __init__(self, call: LegCall, samples: Samples) -> None:
-        if samples.ndim != 1 or samples.dtype != np.int16:
-            raise ValueError(f"samples must be int16 of shape (n,), not {samples.dtype} {samples.shape}")
+    def __init__(self, call: LegCall, playback: Playback, *, leaping: bool = True) -> None:
         self._call = call
-        self._samples = samples
-        self._receiver = Receiver(keys=KEYS_12, refusals=True)
+        self._playback = playback
+        self._leaping = leaping
+        self._spoken: list[tuple[int, Samples]] = []  # the tick of its beginning
+        self._ticks = 0
 
     async def run(self) -> None:
         """Play the recording to its end, or until the dialogue hangs up."""
-        call = self._call
-        position = 0
+        call, playback = self._call, self._playback
         call.answered()
         call.journal.emit(CallAnswered(codec="L16", key_methods=("inband",)))
         while call.gone is None:
             if not call.waiting:
                 await call.when_waiting()
                 continue
-            heard = self._samples[position : position + FRAME_SAMPLES]
-            if not len(heard):
+            if playback.ended:
                 call.hung_up()
                 break
-            position += FRAME_SAMPLES
-            if len(heard) < FRAME_SAMPLES:
-                heard = np.concatenate([heard, np.zeros(FRAME_SAMPLES - len(heard), np.int16)])
-            for event in self._receiver.feed(heard):
-                if isinstance(event, KeyDown):
-                    call.key_down(event.digit, "inband", event.start_s)
-                else:
-                    tone = event.tone
-                    length = round((tone.end_s - tone.start_s) * 1000)
-                    call.key_up(tone.digit, "inband", tone.start_s, length, tone.level_dbm0, tone.twist_db)
-            for miss in self._receiver.refused():
-                length = round((miss.end_s - miss.start_s) * 1000)
-                call.key_refused("inband", miss.start_s, length, miss.reason, miss.level_dbm0, miss.twist_db)
-            call.tick(heard)
+            for event in playback.told():
+                self._tell(event)
+            still = playback.still
+            if self._leaping:
+                ticks, spoken = call.leap(still)
+                self._keep(ticks, spoken)
+                playback.leap(ticks)
+                if ticks == still:
+                    continue
+            playback.leap(1)  # before the call's tick: a prompt that begins by it is heard in the next one
+            self._keep(1, call.tick(SILENCE))
+
+    @property
+    def heard(self) -> Samples:
+        """What the caller said, as the call heard it: int16, shape (n,), 8 kHz."""
+        return self._playback.sound()
+
+    @property
+    def spoken(self) -> Samples:
+        """What the caller heard, as long."""
+        sound = np.zeros(self._ticks * FRAME_SAMPLES, np.int16)
+        for tick, part in self._spoken:
+            sound[tick * FRAME_SAMPLES : tick * FRAME_SAMPLES + len(part)] = part
+        return sound
+
+    def _keep(self, ticks: int, spoken: Samples | None) -> None:
+        if spoken is not None:
+            self._spoken.append((self._ticks, spoken))
+        self._ticks += ticks
+
+    def _tell(self, event: KeyDown | KeyUp | Refused) -> None:
+        match event:
+            case KeyDown(digit=digit, start_s=start):
+                self._call.key_down(digit, "inband", start)
+            case KeyUp(tone=tone):
+                length = round((tone.end_s - tone.start_s) * 1000)
+                self._call.key_up(tone.digit, "inband", tone.start_s, length, tone.level_dbm0, tone.twist_db)
+            case Refused():
+                length = round((event.end_s - event.start_s) * 1000)
+                self._call.key_refused(
+                    "inband", event.start_s, length, event.reason, event.level_dbm0, event.twist_db
+                )

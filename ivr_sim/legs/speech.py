@@ -16,6 +16,7 @@ __all__ = ["Speech"]
 
 # Between two phrases said one after the other: as long as a speaker pauses between sentences.
 PAUSE_TICKS = 12
+FOREVER = 1 << 30  # ticks
 
 
 class Speech:
@@ -76,6 +77,25 @@ class Speech:
         if self._queue:
             self._pause = PAUSE_TICKS
         return not self._queue
+
+    @property
+    def steady(self) -> int:
+        """The ticks to come in which ``proceed`` would tell nothing: what is said goes on, or silence."""
+        if not self._queue:
+            return FOREVER
+        if self._pause:
+            return self._pause - 1
+        return -((self._position - len(self._queue[0][1])) // FRAME_SAMPLES) - 1
+
+    def leap(self, ticks: int) -> Samples | None:
+        """So many steady ticks pass at once: what is said in them, or None for silence."""
+        if not self._queue:
+            return None
+        if self._pause:
+            self._pause -= ticks
+            return None
+        began, self._position = self._position, self._position + ticks * FRAME_SAMPLES
+        return self._queue[0][1][began : self._position]
 
     def _start(self) -> None:
         phrase, _ = self._queue[0]
