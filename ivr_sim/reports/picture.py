@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 from dtmf.drawing import width_of, write
 from dtmf.spectrogram import HEAT, WINDOW, coloured, envelope, levels
 
-__all__ = ["draw"]
+__all__ = ["FLOOR_DB", "TOP_DB", "Bar", "Story", "draw", "read_story"]
 
 DRAWN = "drawn"  # said at the end, when all went well
 WIDTH = 1600
@@ -40,9 +40,16 @@ RATE = 8000
 FLOOR_DB, TOP_DB = -75.0, -10.0  # below full scale: black, and white
 
 BACK, INK, FAINT, GRID = (255, 255, 255), (30, 34, 40), (120, 126, 136), (225, 228, 233)
-PROMPT, HTTP, CHARGE = (190, 222, 196), (214, 200, 240), (246, 206, 150)
 CUT = REFUSED = (214, 60, 48)
 WAYS = {"rfc4733": (38, 110, 200), "info": (150, 70, 190), "inband": (222, 130, 20)}
+COLOURS = {  # by the kind of a bar
+    "prompt": (190, 222, 196),
+    "authorizer": (214, 200, 240),
+    "charge": (246, 206, 150),
+    "entry": FAINT,
+    "refused": REFUSED,
+    **WAYS,
+}
 WAY_NAMES = {"rfc4733": "RFC 4733", "info": "SIP INFO", "inband": "in-band tone"}
 # Lanes of a row: name and height in pixels.
 LANES = {
@@ -60,12 +67,15 @@ GAP = 5
 
 @dataclass
 class Bar:
-    """Something that lasted: from, to (seconds since the answer), what it is called, its colour."""
+    """Something that lasted: from, to (seconds since the answer), what it is called.
+
+    kind: prompt, authorizer, charge, entry, refused (an entry, or a tone), or the way that a key came.
+    """
 
     start: float
     end: float
     name: str
-    colour: tuple[int, int, int]
+    kind: str
     cut: bool = False
 
 
@@ -90,7 +100,7 @@ def draw(journal: Path, recording: Path, picture: Path) -> None:
     files that cannot be read.
     """
     with journal.open(encoding="utf-8") as lines:
-        story = _story([json.loads(line) for line in lines])
+        story = read_story([json.loads(line) for line in lines])
     image = _image(story, _sound(recording))
     handle, part = tempfile.mkstemp(prefix=f".{picture.name}.", suffix=".part", dir=picture.parent)
     try:
@@ -116,7 +126,8 @@ def _sound(path: Path) -> npt.NDArray[np.float32]:
 # What happened -----------------------------------------------------------------------------------
 
 
-def _story(records: list[dict[str, Any]]) -> Story:
+def read_story(records: list[dict[str, Any]]) -> Story:
+    """What happened in a call, of its journal's JSON objects."""
     story = Story()
     offered: dict[str, Any] = {}
     answered: dict[str, Any] = {}
@@ -131,37 +142,41 @@ def _story(records: list[dict[str, Any]]) -> Story:
             case "CallAnswered":
                 answered = record
             case "PromptStarted":
-                story.prompts.append(Bar(t, t, record["name"], PROMPT))
+                story.prompts.append(Bar(t, t, record["name"], "prompt"))
             case "PromptEnded" if story.prompts:
                 story.prompts[-1].end = t
                 story.prompts[-1].cut = record["cut_by"] is not None
             case "KeyPressed":
                 start = record["start"]
-                bar = Bar(start, start + record["duration_ms"] / 1000, "", WAYS.get(record["method"], INK))
+                bar = Bar(start, start + record["duration_ms"] / 1000, "", record["method"])
                 story.ways.add(record["method"])
                 story.keys.append(bar)
                 typed.append(bar)
             case "KeyRefused":
                 start = record["start"]
                 story.refused += 1
-                story.keys.append(Bar(start, start + record["duration_ms"] / 1000, record["reason"], REFUSED))
+                story.keys.append(
+                    Bar(start, start + record["duration_ms"] / 1000, record["reason"], "refused")
+                )
             case "EntryAccepted" | "EntryRefused":
                 if record["event"] == "EntryRefused":
-                    name, colour = f"{record['field']}: {record['reason']}", REFUSED
+                    name, kind = f"{record['field']}: {record['reason']}", "refused"
                 else:
                     value = record["value"]
                     shown = f"{record['length']} digits, secret" if value is None else value
-                    name, colour = f"{record['field']}: {shown}", FAINT
+                    name, kind = f"{record['field']}: {shown}", "entry"
                 first = min((bar.start for bar in typed), default=t)
                 last = max((bar.end for bar in typed), default=t)
-                story.entries.append(Bar(first, last, name, colour))
+                story.entries.append(Bar(first, last, name, kind))
                 typed = []
             case "AuthorizerReplied":
                 name = f"authorizer: {record['cause']}, {record['ms']} ms"
-                story.http.append(Bar(t - record["ms"] / 1000, t, name, HTTP))
+                story.http.append(Bar(t - record["ms"] / 1000, t, name, "authorizer"))
             case "ChargeSettled":
                 story.http.append(
-                    Bar(t - record["ms"] / 1000, t, f"charge: {record['result']}, {record['ms']} ms", CHARGE)
+                    Bar(
+                        t - record["ms"] / 1000, t, f"charge: {record['result']}, {record['ms']} ms", "charge"
+                    )
                 )
             case "CallEnded":
                 outcome = f"{record['outcome']} ({record['cause']})" if record["cause"] else record["outcome"]
@@ -269,16 +284,17 @@ class _Row:
             level = n % levels
             y, size = top + level * height // levels, height // levels - 1
             x1, x2 = max(self._x(bar.start), LEFT), min(max(self._x(bar.end), self._x(bar.start) + 2), edge)
+            colour = COLOURS.get(bar.kind, INK)
             if lane == "entries":
-                self._pen.line((x1, y + size, x2, y + size), fill=bar.colour, width=2)
+                self._pen.line((x1, y + size, x2, y + size), fill=colour, width=2)
             else:
-                self._pen.rectangle((x1, y, x2, y + size - 1), fill=bar.colour)
+                self._pen.rectangle((x1, y, x2, y + size - 1), fill=colour)
             if bar.cut:
                 self._pen.rectangle((x2 - 3, y, x2, y + size - 1), fill=CUT)
             follower = next(iter(seen[n + levels : n + levels + 1]), None)
             room = (self._x(follower.start) if follower is not None else edge) - x1 - 6
-            colour = REFUSED if bar.colour == REFUSED else INK
-            write(self._pen, (x1 + 3, y), bar.name, colour, width=room)
+            ink = REFUSED if bar.kind == "refused" else INK
+            write(self._pen, (x1 + 3, y), bar.name, ink, width=room)
 
     def _spectrogram(self) -> None:
         top, height = self._tops["caller"], LANES["caller"]
