@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 K = TypeVar("K")
+_Others = Callable[[], Mapping[Phrase, Samples]]  # made only when there is something to name
 
 HEAD = round(1.2 * SAMPLE_RATE)  # by so much of its beginning a prompt is found
 SHORTEST = round(0.25 * SAMPLE_RATE)  # less than this of a prompt tells nothing
@@ -48,9 +50,12 @@ FAINT = 0.03  # of a sound's energy: an end so faint may be missed
 AUDIBLE = 0.01  # of a sound's peak
 GONE = round(0.2 * SAMPLE_RATE)  # so long a silence is none within a sentence
 QUIET = 100.0**2  # power: -50 dBFS
+FAINTEST = 100
 OVER_FLOOR = 4.0
-SOUNDING = 3  # frames in a row: what is shorter is the click of an echoed key
+SOUNDING = 3  # frames in a row: what is shorter is a click
+NO_KEYS = 0.1  # of the power, outside the tones of keys: less is left of keys alone
 WINDOW = 10  # frames: what is missing of a prompt is judged over 200 ms
+HOLE = 5  # such windows in a row, if there is silence instead: 280 ms, which are no lost packets
 PRESENT = 0.4  # of what should be heard in them
 
 
@@ -129,15 +134,13 @@ def verify(
     ours = True
     for said in announced:
         found = _find(line, said, sounds(said.phrase))
-        if not found.exact:
-            ours = False
-            others = _others(said.phrase, announced, rivals, sounds)
-            if (wrong := _wrong(line, said, found, others)) is not None:
-                mismatches.append(wrong)
-        known.append((found.at, found.at + found.wanted))
+        ours &= found.exact
+        others = partial(_others, said.phrase, announced, rivals, sounds)
+        if (wrong := _wrong(line, said, found, others)) is not None:
+            mismatches.append(wrong)
+        known.append((found.at, found.at + max(found.wanted, found.heard)))
     for first, last in _unannounced(line, known, ours):
-        others = _others(None, announced, rivals, sounds)
-        heard = _what(line, first, last, others)
+        heard = _what(line, first, last, partial(_others, None, announced, rivals, sounds))
         mismatches.append(
             Mismatch(
                 first / SAMPLE_RATE, "silence", f"{heard}, from {_s(first)} to {_s(last)}, not announced"
@@ -222,8 +225,8 @@ def barge_ins(
             continue
         place = _find(line, said, sounds(said.phrase))
         within = [key for key in down if said.start_s <= key <= said.end_s]
-        if place.track is not None and within:
-            found.append(BargeIn(said.phrase, within[-1], (place.at + place.track.length) / SAMPLE_RATE))
+        if (place.exact or place.track is not None) and within:
+            found.append(BargeIn(said.phrase, within[-1], (place.at + place.heard) / SAMPLE_RATE))
     return found
 
 
@@ -255,9 +258,11 @@ class _Line:
         return max(QUIET, OVER_FLOOR * floor)
 
     def sounding(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Where something sounds between two samples: spans of at least 60 ms."""
-        start = -(-max(first, 0) // FRAME_SAMPLES)
-        loud = self.powers[start : max(last, 0) // FRAME_SAMPLES] > self.quiet
+        """Where something but the tones of keys sounds between two samples: spans of at least 60 ms."""
+        start, end = -(-max(first, 0) // FRAME_SAMPLES), max(last, 0) // FRAME_SAMPLES
+        before = _powers(self.raw[start * FRAME_SAMPLES : end * FRAME_SAMPLES].astype(np.float32))
+        loud = self.powers[start:end] > np.maximum(self.quiet, NO_KEYS * before)
+        loud &= before > QUIET  # elsewhere, the filter rings
         return [
             ((start + begin) * FRAME_SAMPLES, (start + end) * FRAME_SAMPLES)
             for begin, end in _runs(loud)
@@ -300,10 +305,14 @@ class _Hit:
 
 @dataclass(frozen=True)
 class _Found:
-    """An announced prompt in the audio, from sample ``at`` on; ``wanted`` samples of it were announced."""
+    """An announced prompt in the audio, from sample ``at`` on.
+
+    wanted: samples of it that were announced; heard: that were heard; exact: those are ours to the sample.
+    """
 
     at: int
     wanted: int
+    heard: int
     exact: bool
     sought: _Wanted | None
     track: Track | None
@@ -314,48 +323,50 @@ def _find(line: _Line, said: Announced, samples: Samples) -> _Found:
     length = len(samples)
     if said.end_s is not None:
         length = min(length, max(0, round(said.end_s * SAMPLE_RATE) - at))
-    there = line.raw[at : at + length]
-    if np.array_equal(there, samples[:length]):
-        loud = np.flatnonzero(samples[:length])
-        end = int(loud[-1]) + 1 if len(loud) else 0
-        return _Found(at, length, True, None, Track(end, 1.0, 1.0, 1.0, np.zeros(0, np.float32)))
+    there = line.raw[at : at + len(samples)]
+    alike = samples[: len(there)] == there
+    same = len(alike) if alike.all() else int(alike.argmin())
+    if same >= length:
+        return _Found(at, length, _audible(samples[:same]), True, None, None)
     wanted = _Wanted(samples)
     head = wanted.head(length)
     if len(head) < SHORTEST:
-        return _Found(at, length, False, None, None)
+        return _Found(at, length, length, False, None, None)
     first = at + wanted.onset - EARLY
     missing = np.zeros(max(0, -first), np.float32)
     part = line.heard[max(0, first) : max(0, at + wanted.onset + LATE + len(head))]
     likely = Searched(np.concatenate([missing, part]), HEAD).likeness(head)
     if not len(likely) or likely.max() < LIKE_HERE:
-        return _Found(at, length, False, wanted, None)
+        return _Found(at, length, length, False, wanted, None)
     place = first + int(likely.argmax()) - wanted.onset
-    return _Found(place, length, False, wanted, follow(line.heard, wanted.signal, place))
+    track = follow(line.heard, wanted.signal, place)
+    return _Found(place, length, track.length, False, wanted, track)
 
 
-def _wrong(line: _Line, said: Announced, found: _Found, others: Mapping[Phrase, Samples]) -> Mismatch | None:
-    """What is wrong with a prompt that is not in the audio to the sample, if anything is."""
+def _wrong(line: _Line, said: Announced, found: _Found, others: _Others) -> Mismatch | None:
+    """What is wrong with a prompt in the audio, if anything is."""
     wanted, track, at = found.sought, found.track, found.at
-    if wanted is None:
-        return None  # cut before there was anything to hear
-    name = told(said.phrase)
-    start = said.start_s
-    if track is None or track.score < LIKE_HERE:
-        return Mismatch(start, name, _what(line, at, at + found.wanted, others))
-    heard_to = (at + track.length) / SAMPLE_RATE
-    due = min(found.wanted, wanted.offset, len(line.raw) - at)
-    for first, last, silent in _holes(wanted, track, due):
-        if at + last >= len(line.raw) - LENIENCE and said.end_s is None:
-            continue
-        t = (at + first) / SAMPLE_RATE
-        if silent:
-            return Mismatch(t, name, f"{name}, silent from {t:.2f} s to {_s(at + last)}")
-        instead = _what(line, at, at + found.wanted, others)
+    name, start = told(said.phrase), said.start_s
+    if wanted is not None:
+        if track is None or track.score < LIKE_HERE:
+            return Mismatch(start, name, _what(line, at, at + found.wanted, others))
+        for first, last, silent in _holes(
+            wanted, track, min(found.wanted, wanted.offset, len(line.raw) - at)
+        ):
+            if silent and at + last < LATE:
+                continue  # the caller's ear opened a little after the answer
+            t = (at + first) / SAMPLE_RATE
+            if silent:
+                return Mismatch(t, name, f"{name}, silent from {t:.2f} s to {_s(at + last)}")
+            instead = _what(line, at, at + found.wanted, others)
+            if instead == SOMETHING:
+                instead = f"something that is not {name} from {t:.2f} s on"
+            return Mismatch(start, name, instead)
+    late = 0 if found.exact else LATE_CUT
+    if said.end_s is not None and found.heard > found.wanted + late:
         return Mismatch(
-            start, name, instead if instead != SOMETHING else f"{name}, but not from {t:.2f} s on"
+            said.end_s, f"{name}, cut at {said.end_s:.2f} s", f"{name} until {_s(at + found.heard)}"
         )
-    if said.end_s is not None and track.length > found.wanted + LENIENCE:
-        return Mismatch(said.end_s, f"{name}, cut at {said.end_s:.2f} s", f"{name} until {heard_to:.2f} s")
     return None
 
 
@@ -379,7 +390,8 @@ def _holes(wanted: _Wanted, track: Track, due: int) -> list[tuple[int, int, bool
     for first, last in _runs(missing):
         span = slice(first, last + WINDOW - 1)
         louder = other[span].sum() > 0.3 * track.gain**2 * energy[span].sum()
-        holes.append((first * FRAME_SAMPLES, (last + WINDOW - 1) * FRAME_SAMPLES, not louder))
+        if louder or last - first >= HOLE:
+            holes.append((first * FRAME_SAMPLES, (last + WINDOW - 1) * FRAME_SAMPLES, not louder))
     return holes
 
 
@@ -416,7 +428,7 @@ def _unannounced(line: _Line, known: list[tuple[int, int]], ours: bool) -> list[
 SOMETHING = "another sound"
 
 
-def _what(line: _Line, first: int, last: int, others: Mapping[Phrase, Samples]) -> str:
+def _what(line: _Line, first: int, last: int, others: _Others) -> str:
     """What sounds between two samples, in words."""
     if not line.sounding(first, last):
         return "silence"
@@ -424,7 +436,7 @@ def _what(line: _Line, first: int, last: int, others: Mapping[Phrase, Samples]) 
     part = line.raw[begin : last + 2 * LATE]
     heard = [
         prompt
-        for prompt in hear(part, others)
+        for prompt in hear(part, others())
         if prompt.start_s * SAMPLE_RATE + begin < last and prompt.end_s * SAMPLE_RATE + begin > first
     ]
     return " and ".join(told(prompt.phrase) for prompt in heard) or SOMETHING
@@ -443,6 +455,12 @@ def _others(
             with suppress(IvrSimError):
                 found[other] = sounds(other)
     return found
+
+
+def _audible(samples: Samples) -> int:
+    """Samples up to the last that can be heard."""
+    loud = np.flatnonzero(np.abs(samples) > FAINTEST)
+    return int(loud[-1]) + 1 if len(loud) else 0
 
 
 def _powers(signal: Signal) -> npt.NDArray[np.float32]:

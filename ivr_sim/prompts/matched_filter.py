@@ -8,7 +8,8 @@ keys pressed over a prompt hide nothing of it. Then
 
 How far a sound was heard is where it explains most: let C be the correlation of the two up to a sample
 and E the known sound's energy up to there; C²/E is the energy that it explains, at whatever gain. Behind a
-cut C stands still while E grows, so C²/E is largest at the cut, in noise and across lost packets, too.
+cut C stands still while E grows, so C²/E is largest at the cut, in noise and across lost packets, too. What
+noise alone adds behind a cut exceeds x times the power of the noise with a probability of exp(-x/2).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ LIKE = 0.7  # a piece less like than this may have slipped by a packet or some
 SLIPS = (-3, -2, -1, 1, 2, 3)  # packets
 # A slip must be far likelier than what it leaves: voices repeat themselves from one period to the next.
 BETTER = 0.25
+BY_CHANCE = 12.0
 
 
 def _taps() -> Signal:
@@ -80,6 +82,7 @@ class Searched:
         self._size = max(min(whole, SEARCHED), 1 << (2 * longest).bit_length())
         self._hop = self._size - longest + 1
         self._spectra: dict[int, npt.NDArray[np.complex64]] = {}
+        self._windows: dict[int, Signal] = {}
 
     def likeness(self, wanted: Signal) -> Signal:
         """How like the sound is to the wanted one from each sample on: -1 to 1, shape (n - m + 1,).
@@ -95,9 +98,16 @@ class Searched:
         for start in range(0, places, self._hop):
             products = np.fft.irfft(self._spectrum(start) * spectrum, self._size)
             found[start : start + self._hop] = products[: min(self._hop, places - start)]
-        # Of next to nothing, rounding would make likeness.
-        windows = np.maximum(self._energy[len(wanted) :] - self._energy[: -len(wanted)], len(wanted))
-        return np.asarray(found / np.sqrt(windows * energy), np.float32)
+        found *= self._loudness(len(wanted)) / np.float32(np.sqrt(energy))
+        return found
+
+    def _loudness(self, length: int) -> Signal:
+        """One over the root of the energy in every window of a length."""
+        if length not in self._windows:
+            # Of next to nothing, rounding would make likeness.
+            windows = np.maximum(self._energy[length:] - self._energy[:-length], length)
+            self._windows[length] = np.asarray(1 / np.sqrt(windows), np.float32)
+        return self._windows[length]
 
     def _spectrum(self, start: int) -> npt.NDArray[np.complex64]:
         if start not in self._spectra:
@@ -153,12 +163,14 @@ def follow(sound: Signal, wanted: Signal, at: int) -> Track:
     product = np.cumsum(wanted * aligned, dtype=np.float64)
     energy = np.cumsum(np.square(wanted, dtype=np.float64))
     explained = np.where(product > 0, product**2 / np.maximum(energy, 1.0), 0.0)
-    end = int(explained.argmax())
-    heard = float(np.dot(aligned[: end + 1], aligned[: end + 1]))
+    most = int(explained.argmax())
+    heard = np.cumsum(np.square(aligned, dtype=np.float64))
+    noise = max(0.0, heard[most] - explained[most]) / (most + 1)
+    end = int(np.argmax(explained >= explained[most] - BY_CHANCE * noise))
     return Track(
         length=end + 1,
         explained=float(explained[end]),
-        score=min(1.0, float(np.sqrt(explained[end] / max(heard, 1.0)))),
+        score=min(1.0, float(np.sqrt(explained[end] / max(heard[end], 1.0)))),
         gain=float(product[end] / max(energy[end], 1.0)),
         aligned=aligned,
     )

@@ -1,4 +1,4 @@
-"""A voice that is no engine, a reactor that starts no process, and a way to await without a reactor."""
+"""A voice that is no engine, a reactor that starts no process, awaiting without one; tapes of prompts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import Clock
 
+from ivr_sim.call import Phrase
+from ivr_sim.media.g711 import PCMU, Codec, Samples
 from ivr_sim.prompts import Catalogue, Library
+from ivr_sim.prompts.hearing import Announced
+from ivr_sim.prompts.shipped import ShippedPrompts
 
 
 class FakeVoice:
@@ -147,3 +151,92 @@ def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
         return outcome.value
 
     return finish
+
+
+class Tape:
+    """What an IVR said: prompts one after the other, each whole or cut, a pause behind each."""
+
+    def __init__(self, sounds: dict[Phrase, Samples]) -> None:
+        self.sounds = sounds
+        self.announced: list[Announced] = []
+        self._parts: list[Samples] = []
+        self._length = 0
+
+    def say(self, phrase: Phrase, cut: float | None = None, pause: float = 0.8) -> Tape:
+        sound = self.sounds[phrase]
+        start = self._length / 8000
+        self.announced.append(Announced(phrase, start, None if cut is None else start + cut))
+        self._add(sound if cut is None else sound[: round(cut * 8000)])
+        return self.wait(pause)
+
+    def wait(self, seconds: float) -> Tape:
+        self._add(np.zeros(round(seconds * 50) * 160, np.int16))
+        return self
+
+    def _add(self, sound: Samples) -> None:
+        self._parts.append(sound)
+        self._length += len(sound)
+
+    @property
+    def sound(self) -> Samples:
+        return np.concatenate(self._parts)
+
+
+@pytest.fixture
+def tape() -> type[Tape]:
+    return Tape
+
+
+def _shipped(language: str) -> dict[Phrase, Samples]:
+    shipped = ShippedPrompts(language)
+    sounds = {}
+    for stem, phrase in Catalogue(language).closed().items():
+        if stem in shipped.stems:
+            sound = shipped.get(shipped.stems[stem])
+            assert sound is not None
+            sounds[phrase] = sound
+    return sounds
+
+
+@pytest.fixture(scope="session")
+def spanish() -> dict[Phrase, Samples]:
+    """Every prompt that ships in Mexican Spanish; each text once."""
+    return _shipped("es-MX")
+
+
+@pytest.fixture(scope="session")
+def english() -> dict[Phrase, Samples]:
+    """Every prompt that ships in English; each text once."""
+    return _shipped("en-US")
+
+
+@pytest.fixture
+def over_a_line() -> Callable[..., Samples]:
+    """What comes of a sound over a line: at a gain (dB), in white noise (dB below the speech), in G.711.
+
+    lost: share of packets that were lost, silence in their place. ppm: how much slower the far clock goes.
+    """
+
+    def carry(
+        sound: Samples,
+        *,
+        gain: float = 0.0,
+        snr: float | None = None,
+        lost: float = 0.0,
+        ppm: float = 0.0,
+        codec: Codec = PCMU,
+        seed: int = 1,
+    ) -> Samples:
+        dice = np.random.default_rng(seed)
+        wave = sound * 10 ** (gain / 20)
+        if ppm:
+            wave = np.interp(np.arange(0, len(wave) - 1, 1 - ppm * 1e-6), np.arange(len(wave)), wave)
+        if snr is not None:
+            power = np.mean(wave[np.abs(wave) > 30] ** 2)
+            wave = wave + dice.normal(scale=np.sqrt(power * 10 ** (-snr / 10)), size=len(wave))
+        heard = codec.decode(codec.encode(np.clip(np.rint(wave), -32768, 32767).astype(np.int16)))
+        frames = heard[: len(heard) // 160 * 160].reshape(-1, 160)
+        frames[dice.random(len(frames)) < lost] = 0
+        return heard
+
+    return carry
