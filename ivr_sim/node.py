@@ -145,7 +145,6 @@ class Node:
         self._reactor = reactor
         self._merchant = merchant
         self._journal = journal
-        self._data = data
         self._name = name
         self._today = today
         self._limits = limits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,12 +30,14 @@ class Conversation:
     """What a call in virtual time leaves besides its journal.
 
     failure: the step that the caller could not do, if there was one. said, heard: the caller's sound and the
-    IVR's, int16, shape (n,), 8 kHz, from the answer on. masks: ``LegCall.key_spans()``.
+    IVR's, int16, shape (n,), 8 kHz, from the answer on. onsets: when its keys went down, in seconds.
+    masks: ``LegCall.key_spans()``.
     """
 
     failure: Failure | None
     said: Samples
     heard: Samples
+    onsets: Sequence[float]
     masks: tuple[list[Span], list[Span]]
 
 
@@ -82,8 +84,7 @@ async def converse(
     """Hold the call of a scenario that has steps or a profile, in virtual time.
 
     ivr: the line of the call's merchant, in whose journal the call goes by the case's name. rest: see
-    ``ScriptedLeg``. Raises ConfigurationError, as ``caller_of`` does, and for faults of a network that
-    virtual time does not have.
+    ``ScriptedLeg``. Raises ConfigurationError, as ``caller_of`` does.
     """
     caller = caller_of(case, by=by)
     call = ivr.call(case.name)
@@ -95,7 +96,7 @@ async def converse(
         stop()
     caller.ended()
     said, heard = leg.sides
-    return Conversation(failure_of(caller, case), said, heard, call.key_spans())
+    return Conversation(failure_of(caller, case), said, heard, caller.onsets, call.key_spans())
 
 
 def _sound(case: Case, index: int, name: str) -> Samples:

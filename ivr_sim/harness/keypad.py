@@ -31,7 +31,7 @@ class Keypad:
     by: the way of keying where a press names none. key_ms, gap_ms: how long a key is held, and the pause
     behind it; between telephone events at least 140 ms. level_dbm0, twist_db: of the tones, as in
     ``dtmf.generate``. noise_dbm0, or snr_db below the tones: white noise on the line, from the answer on,
-    seeded. Raises ConfigurationError for tones that nobody can make.
+    seeded. onsets: when each key went down, in seconds since the first turn. Raises ConfigurationError for tones that nobody can make.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Keypad:
         self._by = by
         self._key_ms, self._gap_ms = key_ms, gap_ms
         self._level, self._twist = level_dbm0, twist_db
+        self._ticks = 0
+        self.onsets: list[float] = []
         self._frames: deque[Samples] = deque()
         self._keys: deque[KeySent | None] = deque()  # one place for each tick
         if snr_db is not None:
@@ -66,6 +68,9 @@ class Keypad:
         if not keys:
             return
         if way == "inband":
+            begins = (self._ticks + len(self._frames)) * TICK_MS
+            step = self._key_ms + self._gap_ms
+            self.onsets += [(begins + step * n) / 1000 for n in range(len(keys))]
             sound = self._tones(keys)
             self._play(np.concatenate([sound, np.zeros(_samples(self._gap_ms), np.float32)]))
             return
@@ -83,6 +88,9 @@ class Keypad:
         """What is sent in the next 20 ms."""
         frame = self._frames.popleft() if self._frames else None
         key = self._keys.popleft() if self._keys else None
+        if key is not None:
+            self.onsets.append(self._ticks * TICK_MS / 1000)
+        self._ticks += 1
         if self._noise is not None:
             under = next(self._noise)
             frame = under if frame is None else _added(frame, under)

@@ -79,6 +79,11 @@ class ScriptedCaller:
         """The index of the step that the caller is at; None when all are done."""
         return self._at if self._at < len(self._steps) else None
 
+    @property
+    def onsets(self) -> list[float]:
+        """When the caller's keys went down, in seconds since the answer."""
+        return self._keypad.onsets
+
     def begun(self, name: str, params: Mapping[str, str] | None) -> None:
         """A prompt begins; params: None where nobody knows them."""
         self.over()

@@ -1,0 +1,175 @@
+"""Scenarios as real calls: SIP and RTP over sockets, in real time.
+
+Each call has a merchant and an IVR of its own on loopback, in this process, and a telephone that registers
+at its exchange and dials:
+
+    telephone (script) --- [network faults] --- exchange --- IVR --- [HTTP faults] --- authorizer, Openpay
+                                                   |          |
+                                                SIP trace   journal: what the caller hears, and the verdict
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ivr_sim.errors import ConfigurationError, IvrSimError
+from ivr_sim.harness.caller import Telephone, follow
+from ivr_sim.harness.converse import caller_of, failure_of
+from ivr_sim.harness.fault_network import rtp_through, sip_reactor
+from ivr_sim.harness.faults import Faults
+from ivr_sim.harness.judge import Seen, judge
+from ivr_sim.harness.provision import merchant_of
+from ivr_sim.harness.scenario import Case
+from ivr_sim.harness.story import Story
+from ivr_sim.harness.wiretap import Wiretap
+from ivr_sim.journal import CallFailed, Journal, KeyMethod, Record
+from ivr_sim.media import MediaEngine
+from ivr_sim.node import Node, local_now, local_today
+from ivr_sim.reports.artefacts import Artefacts
+from ivr_sim.reports.verdict import CallVerdict, Failure
+from ivr_sim.sip.states import Ended
+from ivr_sim.sip.transport import WILDCARDS, Address, local_host
+from ivr_sim.sip.user_agent import UserAgent
+
+__all__ = ["Placer", "telephone_of", "verdict_of"]
+
+CALLER = "1001"
+
+
+class Placer:
+    """Places calls, each at an IVR of its own.
+
+    reactor: the running one. data: the data folder, for the prompts. artefacts: who keeps what calls leave.
+    by: the way of keying, unless it is the scenario's.
+    """
+
+    def __init__(
+        self, reactor: Any, *, data: Path, artefacts: Artefacts, by: KeyMethod | None = None
+    ) -> None:
+        self._reactor = reactor
+        self._data = data
+        self._artefacts = artefacts
+        self._by = by
+
+    async def place(self, case: Case) -> CallVerdict:
+        """Place one call; what cannot be run is an ``error`` with its reason."""
+        began = self._reactor.seconds()
+        try:
+            return await self._place(case, began)
+        except IvrSimError as error:
+            return CallVerdict(
+                case.name, "error", reason=str(error), file=str(case.path), line=1, seed=case.scenario.seed
+            )
+
+    async def _place(self, case: Case, began: float) -> CallVerdict:
+        scenario = case.scenario
+        caller = caller_of(case, by=self._by)
+        telephone = Telephone(caller)
+        journal = Journal(local_now)
+        tap = Wiretap(self._reactor, journal)
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="ivr-sim-call-")))
+            merchant = merchant_of(self._reactor, folder, case, now=local_now)
+            stack.push_async_callback(merchant.stop)
+            merchant.start()
+            node = Node(
+                self._reactor,
+                merchant,
+                journal,
+                data=self._data,
+                folders=tap,
+                tapes=tap.tape,
+                accounts=(CALLER,),
+                today=lambda: scenario.recorded_on or local_today(),
+                language=scenario.language,
+                ledger=f"sqlite:///{folder / 'ledger.sqlite3'}",
+            )
+            stack.push_async_callback(node.stop)
+            await node.start()
+            stack.callback(follow(journal, caller, user=CALLER))
+            server = "127.0.0.1", node.exchange.port
+            phone = telephone_of(
+                self._reactor, server, CALLER, node.accounts[CALLER], scenario.faults, scenario.seed
+            )
+            stack.push_async_callback(phone.stop)
+            await phone.start()
+            ended = await telephone.dial(phone.agent, scenario.number)
+            await node.settle()
+            completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
+        caller.ended()
+        if telephone.problem:
+            raise ConfigurationError(f"{case.path}: {telephone.problem}")
+        records = tap.records or [_not_answered(ended)]
+        seen = Seen(completed=completed, requests=tap.requests, step=failure_of(caller, case))
+        story = Story(records)
+        verdict = verdict_of(case, story, judge(case, story, seen), self._reactor.seconds() - began)
+        return self._artefacts.keep(
+            verdict,
+            records,
+            telephone.sent,
+            telephone.heard,
+            tap.exchanges,
+            tap.messages,
+            tap.masks,
+            zero=tap.zero,
+        )
+
+
+class _Phone:
+    """A user agent with an engine of its own."""
+
+    def __init__(self, agent: UserAgent, engine: MediaEngine) -> None:
+        self.agent = agent
+        self._engine = engine
+
+    async def start(self) -> None:
+        """Register. Raises RegistrationRefused, CannotListen."""
+        self._engine.start()
+        await self.agent.start()
+
+    async def stop(self) -> None:
+        """Hang up, de-register, close."""
+        await self.agent.stop()
+        self._engine.stop()
+
+
+def telephone_of(
+    reactor: Any, server: Address, user: str, password: str, faults: Faults, seed: int
+) -> _Phone:
+    """A telephone with an account at a server, on a network with these faults."""
+    host = local_host(WILDCARDS[0], server[0])
+    engine = MediaEngine(
+        reactor, host=host, detect_inband=False, max_streams=1, through=rtp_through(reactor, faults, seed)
+    )
+    agent = UserAgent(
+        sip_reactor(reactor, faults), engine, server=server, username=user, password=password, host=host
+    )
+    return _Phone(agent, engine)
+
+
+def verdict_of(case: Case, story: Story, failure: Failure | None, wall_s: float) -> CallVerdict:
+    """A call that was held, as it is reported."""
+    return CallVerdict(
+        case.name,
+        "fail" if failure else "pass",
+        outcome=str(story.outcome),
+        expected=case.scenario.expect.outcome,
+        entries={field: [value for value, _ in found] for field, found in story.entries.items()},
+        prompts=story.prompts,
+        duration_s=round(story.duration_s, 3),
+        wall_s=round(wall_s, 3),
+        failure=failure,
+        file=str(case.path),
+        line=case.line_of(),
+        seed=case.scenario.seed,
+    )
+
+
+def _not_answered(ended: Ended) -> Record:
+    """What is told of a call that the line never heard of."""
+    return Record(
+        1, None, None, local_now(), CallFailed(status=ended.status or 408, reason=ended.reason or "no answer")
+    )
