@@ -17,6 +17,7 @@ from ivr_sim.cli.charges import charges
 from ivr_sim.cli.config import config
 from ivr_sim.cli.demo import demo
 from ivr_sim.cli.doctor import doctor
+from ivr_sim.cli.record import record
 from ivr_sim.cli.replay import replay
 from ivr_sim.cli.report import report
 from ivr_sim.cli.running import forbid_core_dumps
@@ -46,6 +47,7 @@ cli.add_command(charges)
 cli.add_command(config)
 cli.add_command(demo)
 cli.add_command(doctor)
+cli.add_command(record)
 cli.add_command(replay)
 cli.add_command(report)
 cli.add_command(serve)
