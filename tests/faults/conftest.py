@@ -36,12 +36,6 @@ def approved() -> Samples:
 
 
 @pytest.fixture(scope="session")
-def heard(world: ModuleType, approved: Samples) -> Any:
-    """Stands for the receiver where that recording is replayed."""
-    return world.Heard(approved)
-
-
-@pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder with rendered prompts."""
     return tmp_path_factory.mktemp("data")

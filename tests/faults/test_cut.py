@@ -91,12 +91,8 @@ CASES = list(cases())
 
 
 @pytest.fixture
-def hold(
-    world: Any, proxy: Any, approved: Any, heard: Any, library: Any, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Any]:
+def hold(world: Any, proxy: Any, approved: Any, library: Any) -> Callable[..., Any]:
     """Holds the call of a case, up to its end: what there is then, with the process as it stands."""
-
-    monkeypatch.setattr("ivr_sim.legs.recording.Receiver", heard)
 
     async def hold_(folder: Path, case: Case) -> SimpleNamespace:
         merchant = world.open_merchant(reactor, folder / "services")

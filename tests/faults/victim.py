@@ -20,7 +20,6 @@ import sqlalchemy
 import world
 from twisted.internet.defer import Deferred
 
-import ivr_sim.legs.recording as legs
 import ivr_sim.openpay.app as stand_in
 from ivr_sim.harness.replay import read_caller
 from ivr_sim.ivr import Ivr
@@ -131,5 +130,4 @@ def serve(tape: Samples, tell: Callable[[object], None]) -> None:
 if __name__ == "__main__":
     assert "twisted.internet.reactor" not in sys.modules
     recording = read_caller(Path(sys.argv[1]))
-    legs.Receiver = world.Heard(recording)  # type: ignore[misc, assignment]
     serve(recording, lambda what: print(json.dumps(what), flush=True))

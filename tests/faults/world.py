@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 from twisted.internet.task import deferLater
 
-from dtmf import KEYS_12, Receiver
 from ivr_sim.call import Call, Entry, Phrase, Typed
 from ivr_sim.clients import AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
 from ivr_sim.dialogue import Ending, Shop, take_payment
 from ivr_sim.journal import CallEnded, CallJournal, ChargeReconciled, Event, Journal, PromptStarted, Record
 from ivr_sim.ledger import Ledger, LedgerEntry
-from ivr_sim.media import FRAME_SAMPLES, Samples
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import local_now
 from ivr_sim.openpay import TEST_CARDS, Charge
@@ -120,23 +116,6 @@ class Place:
             private_key=merchant.private_key,
             ledger=f"sqlite:///{ledger}",
         )
-
-
-class Heard:
-    """What the receiver hears in one recording: found once, and told again to each who replays it.
-
-    It stands where a leg makes its receiver, whose work is most of what a replay costs.
-    """
-
-    def __init__(self, tape: Samples) -> None:
-        receiver = Receiver(keys=KEYS_12)
-        frames = np.concatenate([tape, np.zeros(-len(tape) % FRAME_SAMPLES, np.int16)])
-        self._events = [list(receiver.feed(frame)) for frame in frames.reshape(-1, FRAME_SAMPLES)]
-
-    def __call__(self, *, keys: str, refusals: bool = False) -> SimpleNamespace:
-        assert keys == KEYS_12
-        events = iter(self._events)
-        return SimpleNamespace(feed=lambda frame: next(events), refused=list)
 
 
 class Till:
