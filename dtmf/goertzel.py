@@ -16,6 +16,7 @@ from dtmf.keypad import HIGH_HZ, LOW_HZ
 
 __all__ = [
     "FULL_SCALE_DBM0",
+    "HALVED",
     "HOP",
     "LOW_BAND",
     "NULLED",
@@ -49,20 +50,20 @@ def _waves(hz: npt.NDArray[np.float64], samples: int) -> npt.NDArray[np.float64]
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _low_band() -> npt.NDArray[np.float64]:
-    """(WINDOW, 25): an orthonormal basis of what DC, hum and dial tones can be in a window.
+def _low_band(every: int) -> npt.NDArray[np.float64]:
+    """(WINDOW / every, 25): an orthonormal basis of what DC, hum and dial tones can be in a window.
 
     A window knows frequencies some 25 Hz apart, so a few between 0 and 186 and between 343 and 458 Hz
     stand for all of them: what is left of any is 49 dB down, of the usual ones 60 dB and more.
     """
-    waves = _waves(np.concatenate([np.linspace(0, 186, 8), np.linspace(343, 458, 5)]), WINDOW)
+    waves = _waves(np.concatenate([np.linspace(0, 186, 8), np.linspace(343, 458, 5)]), WINDOW)[::every]
     waves = np.delete(waves, waves.shape[1] // 2, axis=1)  # the sine of 0 Hz
     return np.asarray(np.linalg.qr(waves)[0])
 
 
-def _nulled(low_band: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(WINDOW, 16): the tones, deaf to the low band; a tone's own amplitude is right all the same."""
-    waves = _waves(TONES_HZ, WINDOW)
+def _nulled(low_band: npt.NDArray[np.float64], every: int) -> npt.NDArray[np.float64]:
+    """(WINDOW / every, 16): the tones, deaf to the low band; a tone's own amplitude is right all the same."""
+    waves = _waves(TONES_HZ, WINDOW)[::every]
     deaf = waves - low_band @ (low_band.T @ waves)
     return np.asarray(deaf / np.einsum("st,st->t", waves, deaf))
 
@@ -71,9 +72,10 @@ def _float32(matrix: npt.NDArray[np.float64]) -> Floats:
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
-_LOW = _low_band()
+_LOW = _low_band(1)
 LOW_BAND = _float32(_LOW)
-NULLED = _float32(_nulled(_LOW))
+NULLED = _float32(_nulled(_LOW, 1))
+HALVED = _float32(_nulled(_low_band(2), 2))  # the same for every second sample of a window
 # (HOP, 17): a quarter of a window, and its mean. Four, turned to one phase and added, make a window's.
 QUARTERS = _float32(
     np.concatenate([_waves(TONES_HZ, HOP) * 2 / WINDOW, np.full((HOP, 1), 1 / WINDOW)], axis=1)

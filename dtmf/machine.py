@@ -28,8 +28,9 @@ import numpy.typing as npt
 from dtmf.goertzel import FULL_SCALE_DBM0, HOP, WINDOW, Floats
 from dtmf.judgement import ACCEPT, WAIT, Judge
 from dtmf.look import BLOCKS, FRAME_START, FRAMES, SPAN, fall, several, window_loss, windows, windows_nulled
+from dtmf.screen import Seen
 
-__all__ = ["AT_ONCE", "DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step"]
+__all__ = ["AT_ONCE", "DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step", "happens"]
 
 QUIET = 3  # blocks that cannot hold a key; then all is forgotten
 UP, DOWN, LOUDER = 0, 1, 2
@@ -41,7 +42,10 @@ Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
 AT_ONCE = 512  # looks: what they need stays in the cache
-_STEADY = 0.8, 1.6  # power relative to the height: nothing has begun or ended in the block
+_STEADY = (
+    np.float32(0.8),
+    np.float32(1.6),
+)  # power relative to the height: nothing has begun or ended in the block
 _LOUDER = 2.8  # amplitude, 9 dB
 _LONG_AGO = -1e9
 
@@ -82,17 +86,33 @@ class Slots:
 class Step:
     """One block of k stretches, and what was before it.
 
-    at: (k,) the stretches' slots; number: (k,) of the block in its line; key, squares: (k,) and (8, k),
-    what the screen saw in it; candidate: (k,) the key that the one before may hold, by what is beside it.
+    at: (k,) the stretches' slots; number: (k,) of the block in its line; seen: (k,) what the screen saw in
+    it; candidate: (k,) the key that the one before may hold, or -1; forced: (k,) whether all is forgotten.
     sound: gives the BLOCKS blocks (j, SPAN) that end with some numbers, of some slots.
     """
 
     at: Indices
     number: Numbers
-    key: Keys
-    squares: Floats
+    seen: Seen
     candidate: Keys
+    forced: Bools
     sound: Callable[[Indices, Numbers], Floats]
+
+
+def happens(slots: Slots, at: Indices, seen: Seen, candidate: Keys) -> Bools:
+    """Whether a block tells anything new of a stretch; of any shape. Where not, it need not be taken."""
+    key, pending = slots.key[at], slots.pending[at]
+    anew: Bools = (candidate >= 0) & (candidate != key)
+    return anew | (pending >= 0) | ((key >= 0) & ~_goes_on(slots, at, seen))
+
+
+def _goes_on(slots: Slots, at: Indices, seen: Seen) -> Bools:
+    """Whether nothing has ended or begun in a block of a key that is down."""
+    steady: Bools = (seen.key == slots.key[at]) & ~slots.open[at]
+    for square, height in ((seen.low, slots.low), (seen.high, slots.high)):
+        power = np.square(height[at])
+        steady &= (square > _STEADY[0] * power) & (square < _STEADY[1] * power)
+    return steady
 
 
 class Change(NamedTuple):
@@ -121,20 +141,10 @@ class Machine:
 
     def step(self, slots: Slots, step: Step) -> None:
         """Take one block of some slots."""
-        at = step.at
-        quiet = np.where(step.key >= 0, 0, slots.quiet[at] + 1).astype(np.int8)
-        slots.quiet[at] = quiet
-        forced = quiet >= QUIET
-        down = slots.key[at]
-        i = np.flatnonzero(down >= 0)
-        if len(i):
-            key, slot = down[i], at[i]
-            low = step.squares[key >> 2, i] / slots.low[slot] ** 2
-            high = step.squares[4 + (key & 3), i] / slots.high[slot] ** 2
-            unsteady = (np.minimum(low, high) < _STEADY[0]) | (np.maximum(low, high) > _STEADY[1])
-            i = i[unsteady | forced[i] | slots.open[slot]]
-            for part in _parts(i):
-                self._follow(slots, at[part], step.number[part], forced[part], step.sound)
+        at, forced = step.at, step.forced
+        i = np.flatnonzero((slots.key[at] >= 0) & ~_goes_on(slots, at, step.seen))
+        for part in _parts(i):
+            self._follow(slots, at[part], step.number[part], forced[part], step.sound)
         pending = slots.pending[at]
         i = np.flatnonzero(((step.candidate >= 0) | (pending >= 0)) & ~forced)
         if len(i):

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dtmf.candidate import AROUND, goes_on, is_the_same
 from dtmf.errors import DtmfError
 from dtmf.goertzel import RATE, WINDOW, Floats, amplitude
 from dtmf.judgement import Judge
 from dtmf.keypad import KEYS_16, check_keys
 from dtmf.keypress import KeyDown, KeyUp, Tone
 from dtmf.look import BLOCKS, SPAN
-from dtmf.machine import QUIET, Indices, Keys, Machine, Numbers, Slots, Step
+from dtmf.machine import QUIET, Bools, Indices, Machine, Numbers, Slots, Step
 from dtmf.presses import Presses
 from dtmf.refusal import CONTEXT, Refusals, Refused
-from dtmf.screen import AROUND, Limits, cleaned, goes_on, in_a_run, same_pair, screen
+from dtmf.screen import Seen, cleaned, joined, nothing, screen
 from dtmf.standards import DEFAULT, Profile
 from dtmf.stretch import Blocks, take
 
@@ -32,7 +33,6 @@ __all__ = ["Receiver", "as_samples"]
 
 Samples = npt.NDArray[Any]  # int16 or float32
 
-_USUAL = Limits()
 _LAST = np.arange(1 - BLOCKS, 1)  # blocks, up to the newest
 _SILENT = amplitude(-66)  # no tone, and no near miss, can be in sound that stays below it
 _MOST = 1 << 18  # blocks of all lines in one go: 87 minutes of one; it bounds the memory
@@ -77,14 +77,14 @@ class Receiver:
         self._machine = Machine(Judge(profile.decision))
         self._presses = Presses()
         self._refusals = Refusals(lines, listened, profile.decision) if refusals else None
-        self._pending = np.zeros((lines, WINDOW), np.float32)  # samples that do not fill a block yet
+        # Samples that do not fill a block yet; floats from the first that are fed on.
+        self._pending: Samples = np.zeros((lines, WINDOW), np.int16)
         self._filled = np.zeros(lines, np.intp)
         self._number = np.zeros(lines, np.int64)  # of the next block
         self._past = np.zeros((BLOCKS, lines, WINDOW), np.float32)  # block b of a line lies at b % BLOCKS
         # What the screen saw in the newest two blocks, older first.
-        self._key = np.full((2, lines), -1, np.int8)
-        self._squares = np.zeros((2, 8, lines), np.float32)
-        self._candidate = np.full(lines, -1, np.int8)  # the key that the one before the newest may hold
+        self._seen = tuple(nothing(lines) for _ in range(2))
+        self._candidate = np.zeros(lines, bool)  # the one before the newest was one
         self._slots = Slots(lines)
         self._passed: npt.NDArray[np.bool_] | None = None  # of the blocks just taken; None of silence
 
@@ -128,7 +128,7 @@ class Receiver:
         self._checked(line)
         end = (int(self._number[line]) * WINDOW + int(self._filled[line])) / RATE
         # Silence follows: enough to complete the last block, and to be sure of a tone that ended in it.
-        events = self.feed(np.zeros((QUIET + 1) * WINDOW, np.float32), [line])
+        events = self.feed(np.zeros((QUIET + 1) * WINDOW, np.int16), [line])
         self.reset(line)
         return [_cut(event, end) for event in events]
 
@@ -138,9 +138,9 @@ class Receiver:
         self._filled[at] = 0
         self._number[at] = 0
         self._past[:, at] = 0
-        self._key[:, at] = -1
-        self._squares[:, :, at] = 0
-        self._candidate[at] = -1
+        for seen in self._seen:
+            seen.key[at] = -1
+        self._candidate[at] = False
         self._slots.take(Slots(1), at, np.zeros(1, np.intp))
         self._presses.reset(line)
         if self._refusals is not None:
@@ -162,10 +162,12 @@ class Receiver:
 
     def _append(self, lines: Indices, samples: Samples, filled: int) -> list[KeyDown | KeyUp]:
         """Add samples (m, n) to lines that all have ``filled`` samples pending."""
+        if samples.dtype == np.float32 and self._pending.dtype == np.int16:
+            self._pending = cleaned(self._pending)
         events: list[KeyDown | KeyUp] = []
         if filled:
             head = samples[:, : WINDOW - filled]
-            self._pending[lines, filled : filled + head.shape[1]] = _as_float32(head)
+            self._pending[lines, filled : filled + head.shape[1]] = self._as_pending(head)
             samples = samples[:, head.shape[1] :]
             filled += head.shape[1]
             if filled == WINDOW:
@@ -177,7 +179,7 @@ class Receiver:
             part = samples[:, first * WINDOW : min(first + most, count) * WINDOW]
             events += self._take(lines, part.reshape(len(lines), -1, WINDOW))
         if rest:
-            self._pending[lines, :rest] = _as_float32(samples[:, count * WINDOW :])
+            self._pending[lines, :rest] = self._as_pending(samples[:, count * WINDOW :])
             filled = rest
         self._filled[lines] = filled
         return events
@@ -206,82 +208,83 @@ class Receiver:
             self._past[number[0] % BLOCKS] = sound
         else:
             self._past[number % BLOCKS, lines] = sound
-        slots, before = self._slots, self._key[1, lines]
-        busy = (before >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
+        slots = self._slots
+        earlier, before = (seen.at(lines) for seen in self._seen)
+        busy = (before.key >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
         at = np.flatnonzero(busy)
-        if not len(at) and sound.max() < _SILENT and sound.min() > -_SILENT:
-            key, squares = np.full(len(lines), -1, np.int8), np.zeros((8, len(lines)), np.float32)
-            self._passed = None
-        else:
-            # The screen puts right what it must by itself, as it does with many blocks.
-            seen = screen(sound if block.dtype == np.int16 else block, _USUAL)
-            squares = seen.squares
-            self._passed = seen.key >= 0
-            key = self._heard(seen.key)
-        candidates = np.full(len(lines), -1, np.int8)
+        seen, self._passed = nothing(len(lines)), None
+        if len(at) or sound.max() >= _SILENT or sound.min() <= -_SILENT:
+            seen.put(*self._screened(block if block.dtype == np.int16 else sound))
+        quiet = np.where(seen.key >= 0, 0, np.minimum(slots.quiet[lines] + 1, QUIET)).astype(np.int8)
+        slots.quiet[lines] = quiet
+        forgotten = quiet >= QUIET
+        candidates = np.zeros(len(lines), bool)
         if len(at):
-            its = lines[at]
-            candidate = self._candidates(its, number[at], before[at], squares[:, at])
-            candidates[at] = candidate
-            step = Step(its, number[at], key[at], squares[:, at], candidate, self._sound)
-            self._machine.step(slots, step)
-        idle = lines[~busy]
-        quiet = np.where(key[~busy] >= 0, 0, np.minimum(slots.quiet[idle] + 1, QUIET))
-        slots.quiet[idle] = quiet
-        slots.forget(idle[quiet >= QUIET])
+            its, before = lines[at], before.at(at)
+            candidates[at] = is_one = self._candidates(its, number[at], before, earlier.at(at))
+            candidate = np.where(is_one, before.key, np.int8(-1))
+            self._machine.step(
+                slots, Step(its, number[at], seen.at(at), candidate, forgotten[at], self._sound)
+            )
+        slots.forget(lines[forgotten])
         self._candidate[lines] = candidates
-        self._key[0, lines] = before
-        self._key[1, lines] = key
-        self._squares[0][:, lines] = self._squares[1][:, lines]
-        self._squares[1][:, lines] = squares
+        older, newer = self._seen
+        older.put(lines, newer.at(lines))
+        newer.put(lines, seen)
         return self._all
 
     def _many(self, lines: Indices, blocks: Samples, number: Numbers) -> Indices:
         """Several blocks of each line: the lines that the machine's changes name as slots."""
-        count = blocks.shape[1]
-        seen = screen(blocks.reshape(-1, WINDOW), _USUAL)
-        self._passed = seen.key >= 0
-        squares = np.empty((8, len(lines), count + 2), np.float32)
-        squares[:, :, :2] = self._squares[:, :, lines].transpose(1, 2, 0)
-        squares[:, :, 2:] = seen.squares.reshape(8, len(lines), count)
-        key = np.full((len(lines), count + 2), -1, np.int8)
-        key[:, :2] = self._key[:, lines].T
-        key[:, 2:] = self._heard(seen.key).reshape(len(lines), count)
-        slots = Slots(len(lines))
+        count, slots = blocks.shape[1], Slots(len(lines))
         slots.take(self._slots, self._all[: len(lines)], lines)
+        place, seen = self._screened(blocks.reshape(-1, WINDOW))
+        row, block = np.divmod(place, count)
+        # With those of the two blocks before; where the one before these was the last that passed, with that.
+        known = [np.flatnonzero(newest.key[lines] >= 0) for newest in self._seen]
+        olds = [newest.at(lines[at]) for newest, at in zip(self._seen, known, strict=True)]
+        amid = np.flatnonzero(slots.quiet == QUIET - 1)
+        row = np.concatenate([amid, *known, row])
+        befores = [np.full(len(at), -3 + i) for i, at in enumerate((amid, *known))]
+        block = np.concatenate([*befores, block])
+        seen = joined([nothing(len(amid)), *olds, seen])
+        if len(lines) > 1:
+            order = np.argsort(row * (count + 3) + block, kind="stable")
+            row, block, seen = row[order], block[order], seen.at(order)
         past = self._before(lines, number, BLOCKS - 1)
-        whole = Blocks(blocks, past, number, squares, key, self._candidate[lines])
+        whole = Blocks(blocks, past, number, row, block, seen, self._candidate[lines])
         rows, self._candidate[lines] = take(self._machine, slots, whole)
         self._slots.take(slots, lines, self._all[: len(lines)])
-        self._key[:, lines] = key[:, -2:].T
-        self._squares[:, :, lines] = squares[:, :, -2:].transpose(2, 0, 1)
+        for newest, back in zip(self._seen, (2, 1), strict=True):
+            newest.key[lines] = -1
+            at = np.flatnonzero(block == count - back)
+            newest.put(lines[row[at]], seen.at(at))
         for back in range(min(BLOCKS, count), 0, -1):
             self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
         return lines[rows]
 
-    def _candidates(self, lines: Indices, number: Numbers, key: Keys, squares: Floats) -> Keys:
-        """The keys that the blocks before may hold, by what is beside them."""
-        candidate = np.full(len(lines), -1, np.int8)
-        at = np.flatnonzero(key >= 0)
-        if len(at):
-            earlier, before = self._squares[:, :, lines]
-            same = same_pair(before, key[at], at, squares, at) | same_pair(before, key[at], at, earlier, at)
-            at = at[same]
-            stays = in_a_run(before, key[at], at, earlier, self._key[0, lines[at]], at)
-            stays &= self._candidate[lines[at]] == key[at]
-            doubt = np.flatnonzero(~stays)
-            if len(doubt):
-                # From the middle of the block before that one to the middle of the newest.
-                first = (BLOCKS - 2) * WINDOW - WINDOW // 2
-                around = self._sound(lines[at[doubt]], number[at[doubt]])[:, first : first + AROUND]
-                stays[doubt] = goes_on(around, key[at[doubt]])
-            candidate[at[stays]] = key[at[stays]]
+    def _candidates(self, lines: Indices, number: Numbers, before: Seen, earlier: Seen) -> Bools:
+        """Whether the blocks before the newest are candidates; earlier: those before them."""
+        candidate = (before.key >= 0) & self._candidate[lines] & is_the_same(before, earlier)
+        asked = np.flatnonzero((before.key >= 0) & ~candidate)
+        if len(asked):
+            # From the middle of the block before that one to the middle of the newest.
+            first = (BLOCKS - 2) * WINDOW - WINDOW // 2
+            around = self._sound(lines[asked], number[asked])[:, first : first + AROUND]
+            candidate[asked] = goes_on(around, before.key[asked])
         return candidate
 
-    def _heard(self, key: Keys) -> Keys:
-        """Without the keys that nobody listens for."""
-        key[(key >= 0) & self._deaf_to[key]] = -1
-        return key
+    def _screened(self, blocks: Samples) -> tuple[Indices, Seen]:
+        """The blocks (n, WINDOW) that pass, and with what: with none of the keys that nobody listens for."""
+        at, seen = screen(blocks)
+        listened = np.flatnonzero(~self._deaf_to[seen.key])
+        at, seen = at[listened], seen.at(listened)
+        if self._refusals is not None:
+            self._passed = np.zeros(len(blocks), bool)
+            self._passed[at] = True
+        return at, seen
+
+    def _as_pending(self, samples: Samples) -> Samples:
+        return samples if samples.dtype == self._pending.dtype else cleaned(samples)
 
     def _before(self, lines: Indices, number: Numbers, count: int) -> Floats:
         """The last blocks before some numbers: (m, count, WINDOW)."""
@@ -293,10 +296,6 @@ class Receiver:
         """The blocks of lines that end with their newest: (m, SPAN)."""
         blocks: Floats = self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]]
         return blocks.reshape(-1, SPAN)
-
-
-def _as_float32(samples: Samples) -> Floats:
-    return cleaned(samples) if samples.dtype == np.int16 else samples
 
 
 def _cut(event: KeyDown | KeyUp, end_s: float) -> KeyDown | KeyUp:

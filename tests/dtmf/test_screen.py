@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import dtmf
 from dtmf.goertzel import WINDOW
 from dtmf.keypad import KEYS_16, key_tones
-from dtmf.screen import Limits, cleaned, same_pair, screen
+from dtmf.screen import Seen, cleaned, joined, nothing, screen
 
 T = (np.arange(WINDOW) - (WINDOW - 1) / 2) / 8000
 
@@ -22,8 +23,19 @@ def block(
 
 
 def keys(*blocks: np.ndarray) -> list[int]:
-    seen: list[int] = screen(np.array(blocks), Limits()).key.tolist()
+    """What passes in each block, -1 for nothing."""
+    key = np.full(len(blocks), -1)
+    at, passed = screen(np.array(blocks))
+    key[at] = passed.key
+    seen: list[int] = key.tolist()
     return seen
+
+
+def assert_alike(one: Seen, other: Seen) -> None:
+    """The same, but for roundings."""
+    np.testing.assert_array_equal(one.key, other.key)
+    np.testing.assert_allclose(one.low, other.low, rtol=1e-3)
+    np.testing.assert_allclose(one.high, other.high, rtol=1e-3)
 
 
 @pytest.mark.parametrize("key", KEYS_16)
@@ -44,8 +56,8 @@ def test_beneath_hum_and_dial_tones(key: str) -> None:
 
 
 def test_squares_are_the_tones_amplitudes() -> None:
-    seen = screen(np.array([block("1", 0.2, twist_db=6)]), Limits())
-    low, high = seen.squares[[0, 4], 0]
+    _, passed = screen(np.array([block("1", 0.2, twist_db=6)]))
+    [low], [high] = passed.low, passed.high
     assert 10 * np.log10(high / low) == pytest.approx(6, abs=1)
     assert np.sqrt(low * high) == pytest.approx(0.04, rel=0.1)
 
@@ -66,22 +78,55 @@ def test_one_tone_is_no_pair(twist_db: float) -> None:
     assert keys(block("5", twist_db=twist_db)) == [-1]
 
 
-def test_int16_is_float32() -> None:
+@pytest.mark.parametrize("layout", ["packed", "odd start", "every second row", "columns"])
+def test_int16_is_float32(layout: str) -> None:
+    """However its samples lie in memory."""
     rng = np.random.default_rng(2)
     sounds = [block(KEYS_16[i % 16], 0.3) + rng.normal(0, 0.05, WINDOW) for i in range(70)]
     whole = np.round(np.array(sounds) * 32767).astype(np.int16)
-    a, b = screen(whole, Limits()), screen((whole / 32768).astype(np.float32), Limits())
-    np.testing.assert_array_equal(a.key, b.key)
-    np.testing.assert_allclose(a.squares, b.squares, rtol=1e-4, atol=1e-9)
+    laid = {
+        "packed": whole,
+        "odd start": np.concatenate([[0], whole.ravel()]).astype(np.int16)[1:].reshape(-1, WINDOW),
+        "every second row": np.repeat(whole, 2, axis=0)[::2],
+        "columns": np.asfortranarray(whole),
+    }[layout]
+    at, passed = screen(laid)
+    assert at.tolist() == list(range(70))
+    assert_alike(passed, screen((whole / 32768).astype(np.float32))[1])
 
 
-@pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 2500])
+@pytest.mark.parametrize("snr_db", [15.0, 9.0])
+def test_half_of_the_samples_miss_no_key(snr_db: float) -> None:
+    """What noise above 2 kHz is folded onto the tones hides none, however they are off and unlike."""
+    rng = np.random.default_rng(3)
+    sounds = []
+    for i in range(320):
+        key = block(
+            KEYS_16[i % 16],
+            0.1,
+            rng.uniform(0, 6),
+            rng.choice([-8.0, 0.0, 6.0]),
+            1 + rng.choice([-0.015, 0.015]),
+        )
+        sounds.append(key + rng.normal(0, np.sqrt(np.mean(key**2) / 10 ** (snr_db / 10)), WINDOW))
+    at, passed = screen(np.array(sounds, np.float32))
+    assert len(at) >= (319 if snr_db == 15 else 300)
+    np.testing.assert_array_equal(passed.key, at % 16)
+
+
+def test_what_lies_above_2_khz_is_no_key() -> None:
+    """To half of the samples it is a key, but not to the receiver."""
+    t = np.arange(4000) / 8000
+    folded = [np.cos(2 * np.pi * (4000 - hz) * t) for hz in key_tones("5")]
+    assert dtmf.decode(0.2 * (folded[0] + folded[1]), 8000) == []
+
+
+@pytest.mark.parametrize("count", [1, 511, 512, 513, 4097, 5000])
 def test_many_blocks_as_one_by_one(count: int) -> None:
     place = np.arange(count)
     sounds = np.array([block(key) for key in KEYS_16])[place % 16] * (place % 3 > 0)[:, None]
-    seen = screen(sounds.astype(np.float32), Limits())
-    assert seen.squares.shape == (8, count)
-    np.testing.assert_array_equal(seen.key, np.where(place % 3 > 0, place % 16, -1))
+    assert keys(*sounds.astype(np.float32)) == np.where(place % 3 > 0, place % 16, -1).tolist()
+    assert len(screen(np.zeros((count, WINDOW), np.float32))[0]) == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30, -3e38])
@@ -90,10 +135,9 @@ def test_what_is_no_sound(bad: float, where: slice) -> None:
     """No warning, and nothing of it in the blocks beside."""
     sounds = np.array([block("5"), block("5"), block("9")])
     sounds[1, where] = bad
-    seen = screen(sounds, Limits())
-    assert seen.key[[0, 2]].tolist() == [KEYS_16.index("5"), KEYS_16.index("9")]
-    assert seen.key[1] in (-1, KEYS_16.index("5"))
-    np.testing.assert_array_equal(seen.squares[:, [0, 2]], screen(sounds, Limits()).squares[:, [0, 2]])
+    first, second, third = keys(*sounds)
+    assert (first, third) == (KEYS_16.index("5"), KEYS_16.index("9"))
+    assert second in (-1, KEYS_16.index("5"))
 
 
 def test_cleaned() -> None:
@@ -105,11 +149,10 @@ def test_cleaned() -> None:
     np.testing.assert_array_equal(whole, np.array([-1, 0, 32767 / 32768], np.float32))
 
 
-def test_the_same_pair_beside() -> None:
-    full, half, tenth = block("5"), 0.45 * block("5"), 0.1 * block("5")
-    other, fifth = block("9"), block("4")
-    seen = screen(np.array([full, half, tenth, other, fifth]), Limits())
-    key = np.full(5, KEYS_16.index("5"), np.int8)
-    at = np.zeros(5, np.intp)
-    same = same_pair(seen.squares, key, at, seen.squares, np.arange(5))
-    assert same.tolist() == [True, True, False, False, False]
+def test_what_was_seen_is_chosen_put_and_joined() -> None:
+    all_ = nothing(4)
+    _, fives = screen(np.array([block("5"), block("5", 0.2)]))
+    all_.put(np.array([3, 1]), fives)
+    assert all_.key.tolist() == [-1, 5, -1, 5]
+    assert all_.at(np.array([3])).low[0] == fives.low[0] < fives.low[1]
+    assert joined([all_, fives]).key.tolist() == [-1, 5, -1, 5, 5, 5]
