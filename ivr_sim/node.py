@@ -5,6 +5,7 @@ merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -53,6 +54,7 @@ NUMBERS: Mapping[str, Conversation] = {ECHO: echo_test, KEYPAD: keypad_test}
 LINE = "ivr"
 LEDGER, MERCHANT = "ledger.sqlite3", "merchant"  # in a data folder
 DOMAIN = "ivr.test"
+CACHE = "IVR_SIM_CACHE"  # of the environment: it is one machine's, whoever's data folder needs a prompt
 ZONE = ZoneInfo("America/Mexico_City")
 
 
@@ -69,9 +71,10 @@ def local_today() -> date:
 def open_library(reactor: Any, data: Path, language: str = DEFAULT_LANGUAGE) -> tuple[Library, PicoVoice]:
     """The prompts of a data folder in one language, and the voice behind them.
 
-    ``prompts`` there is the cache of rendered ones; recordings in ``recorded`` (``NAME.wav``, by the names
-    of the catalogue; of any language but the default in a folder of its own, ``recorded/en-US``) take
-    their place. Raises UnknownLanguage, and ConfigurationError for a recording that cannot be used.
+    ``prompts`` there is the cache of rendered ones, unless IVR_SIM_CACHE names another folder; recordings
+    in ``recorded`` (``NAME.wav``, by the names of the catalogue; of any language but the default in a
+    folder of its own, ``recorded/en-US``) take their place. Raises UnknownLanguage, and ConfigurationError
+    for a recording that cannot be used.
     """
     catalogue = Catalogue(language)
     voice = PicoVoice(reactor, language)
@@ -79,7 +82,8 @@ def open_library(reactor: Any, data: Path, language: str = DEFAULT_LANGUAGE) -> 
     if language != DEFAULT_LANGUAGE:
         recorded /= language
     overrides = recorded if recorded.is_dir() else None
-    return Library(catalogue, voice, cache=data / "prompts", overrides=overrides), voice
+    cache = Path(os.environ.get(CACHE) or data / "prompts")
+    return Library(catalogue, voice, cache=cache, overrides=overrides), voice
 
 
 @dataclass(frozen=True, kw_only=True)

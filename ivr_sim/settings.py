@@ -21,7 +21,7 @@ __all__ = ["PREFIX", "Settings", "load"]
 PREFIX = "IVR_SIM_"
 FILE = Path("ivr-sim.toml")
 # Of the environment, but read elsewhere.
-OTHERS = {"IVR_SIM_LOG_LEVEL", "IVR_SIM_STATE", "IVR_SIM_REGISTER_PASSWORD"}
+OTHERS = {"IVR_SIM_CACHE", "IVR_SIM_LOG_LEVEL", "IVR_SIM_STATE", "IVR_SIM_REGISTER_PASSWORD"}
 
 
 class Settings(BaseModel):

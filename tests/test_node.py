@@ -28,7 +28,8 @@ from ivr_sim.harness import HANG_UP, Caller, Script, late
 from ivr_sim.journal import CallEnded, CallOffered, EntryAccepted, Event, Journal, Record
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import MERCHANT_KEYS, Node, local_now, open_library
-from ivr_sim.prompts import UnknownLanguage
+from ivr_sim.prompts import Catalogue, UnknownLanguage, VoiceMissing
+from ivr_sim.prompts.cache import SoundCache, sound_key
 from ivr_sim.sip.message import Request, Response, parse
 from ivr_sim.sip.states import Ended
 
@@ -105,6 +106,19 @@ def test_recordings_of_each_language_have_a_place(tmp_path: Path) -> None:
         library, _ = open_library(reactor, tmp_path, language)
         assert set(library.sound_now(phrase("ask_key")).tolist()) == {level}
         assert library.catalogue.language == language
+
+
+def test_the_cache_of_rendered_prompts_may_be_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is another than the data folder's, which several of them use."""
+    shared = SoundCache(tmp_path / "shared")
+    said = phrase("amount", amount=Decimal("731.37"), currency="MXN", description="Cargo IVR")
+    text = Catalogue().text(said)
+    library, voice = open_library(reactor, tmp_path)
+    shared.put(sound_key("es-MX", voice.name, text), np.full(800, 1000, np.int16))
+    with pytest.raises(VoiceMissing):
+        library.sound_now(said)
+    monkeypatch.setenv("IVR_SIM_CACHE", str(tmp_path / "shared"))
+    assert len(open_library(reactor, tmp_path)[0].sound_now(said)) == 800
 
 
 def test_a_language_that_nobody_wrote(tmp_path: Path) -> None:
