@@ -13,6 +13,7 @@ import click
 
 from authorizer import AuthorizerError
 from ivr_sim import __version__
+from ivr_sim.cli.call import call
 from ivr_sim.cli.charges import charges
 from ivr_sim.cli.config import config
 from ivr_sim.cli.demo import demo
@@ -43,6 +44,7 @@ def cli(log_level: str) -> None:
     configure(log_level)
 
 
+cli.add_command(call)
 cli.add_command(charges)
 cli.add_command(config)
 cli.add_command(demo)

@@ -31,7 +31,8 @@ class Keypad:
     by: the way of keying where a press names none. key_ms, gap_ms: how long a key is held, and the pause
     behind it; between telephone events at least 140 ms. level_dbm0, twist_db: of the tones, as in
     ``dtmf.generate``. noise_dbm0, or snr_db below the tones: white noise on the line, from the answer on,
-    seeded. onsets: when each key went down, in seconds since the first turn. Raises ConfigurationError for tones that nobody can make.
+    seeded. onsets: when each key went down, in seconds since the first turn. Raises ConfigurationError for
+    tones that nobody can make.
     """
 
     def __init__(
