@@ -1,131 +1,213 @@
-"""From files to planned calls: ``NAME.call.yaml``, its recording, its table."""
+"""From files to planned calls: ``NAME.call.yaml``, the recordings beside it, the rows of its table.
+
+Everything that is wrong with a file is told at once, each with its line, and what is wrong with one file
+does not hide the calls of another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness.scenario import SUFFIX, Case, Scenario
+from ivr_sim.cards import luhn
+from ivr_sim.harness.document import LFS, Document, read_document
+from ivr_sim.harness.problem import BadScenario, Place, Problem, dotted, problems_of
+from ivr_sim.harness.profile import steps_of
+from ivr_sim.harness.scenario import SUFFIX, Case, Expected, Play, Press, Scenario
+from ivr_sim.harness.table import Row, filled, rows_of
+from ivr_sim.openpay import is_test_card
 
 __all__ = ["BadScenario", "Problem", "find_cases", "read_scenario"]
 
-MAX_BYTES = 64 * 1024
-LFS = b"version https://git-lfs"
-# libyaml's parser is ten times as fast, where PyYAML was built with it.
-LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with a file, where, and what to write instead. place: expect.outcome, or empty."""
-
-    path: Path
-    line: int | None
-    place: str
-    what: str
-
-    def __str__(self) -> str:
-        at = f"{self.path}:{self.line}" if self.line else f"{self.path}"
-        return f"{at}: {self.place}: {self.what}" if self.place else f"{at}: {self.what}"
-
-
-class BadScenario(ConfigurationError):
-    """Files that no call can be made of: every problem found, and the calls of the files without any."""
-
-    def __init__(self, problems: Sequence[Problem], cases: Sequence[Case] = ()) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
-        self.cases = tuple(cases)
-
 
 def read_scenario(path: Path) -> list[Case]:
-    """The calls that a file plans: one, or one per row of its table. Raises BadScenario."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadScenario([Problem(path, None, "", f"larger than {MAX_BYTES} bytes; is this a label?")])
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadScenario([Problem(path, None, "", f"cannot be read: {error}")]) from error
-    except yaml.YAMLError as error:
-        raise BadScenario([Problem(path, None, "", f"not YAML: {' '.join(str(error).split())}")]) from error
-    lines: dict[tuple[str | int, ...], int] = {}
-    data = _plain(node, (), lines)
-    if not isinstance(data, dict):
-        what = "a label is a mapping with version, wav, given and expect"
-        raise BadScenario([Problem(path, None, "", what)])
-    try:
-        scenario = Scenario.model_validate(data)
-    except ValidationError as error:
-        raise BadScenario(
-            [Problem(path, None, ".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-        ) from error
-    return [Case(scenario.name or path.name.removesuffix(SUFFIX), scenario, path, lines)]
-
-
-def _plain(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> Any:
-    """A node as dicts, lists and texts; ``lines`` gets where each began."""
-    if node is None:
-        return ""
-    lines.setdefault(place, node.start_mark.line + 1)
-    match node:
-        case yaml.MappingNode(value=items):
-            found = {}
-            for key, value in items:
-                lines[(*place, key.value)] = key.start_mark.line + 1
-                found[key.value] = _plain(value, (*place, key.value), lines)
-            return found
-        case yaml.SequenceNode(value=items):
-            return [_plain(item, (*place, at), lines) for at, item in enumerate(items)]
-    return node.value
-
-
-def find_cases(paths: Iterable[Path], *, allow_unlabelled: bool = False) -> list[Case]:
-    """The calls that files and folders plan, sorted within each folder.
-
-    A WAV stands for the label beside it. Raises BadScenario.
-    """
-    cases: list[Case] = []
+    """The calls that a file plans: one, or one for each row of its table. Raises BadScenario."""
+    document = read_document(path)
     problems: list[Problem] = []
-    for path in dict.fromkeys(_files(paths, problems)):
-        if path.name.endswith(SUFFIX):
-            try:
-                cases += read_scenario(path)
-            except BadScenario as bad:
-                problems += bad.problems
-        elif allow_unlabelled:
-            scenario = Scenario(version="1", wav=path.name)
-            cases.append(Case(path.stem, scenario, path))
-        else:
-            problems.append(Problem(path, None, "", f"no label beside it; write {_label_of(path).name}"))
+    cases = []
+    for row in rows_of(document, problems):
+        data, unfilled = filled(document, row)
+        problems += [_problem(document, row, *said) for said in unfilled.items()]
+        try:
+            scenario = Scenario.model_validate(data)
+        except ValidationError as error:
+            said_of = [said for said in problems_of(error, data) if said[0] not in unfilled]
+            problems += [_problem(document, row, *said) for said in said_of]
+            continue
+        problems += [_problem(document, row, *said) for said in _cannot_be(scenario, path.parent)]
+        name = scenario.name or path.name.removesuffix(SUFFIX)
+        if row.name is not None:
+            name = f"{name}[{row.name}]"
+        cases.append(Case(name, scenario, path, document.lines))
     if problems:
-        raise BadScenario(problems, cases)
+        raise BadScenario(list(dict.fromkeys(problems)))
     return cases
 
 
-def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
-    """Labels and scenarios, and recordings that have none."""
+def find_cases(paths: Iterable[Path], *, allow_unlabelled: bool = False) -> list[Case]:
+    """The calls that files and folders plan, sorted within each folder; a WAV stands for its label.
+
+    A call is named after its file, below the folder that was given: ``NAME``, or ``sub/NAME``. Raises
+    BadScenario with every problem, whose ``cases`` are the calls that can be held nevertheless: a file that
+    cannot be read; a recording without a label, unless that is allowed, and a label without its recording;
+    a folder without calls; two calls of one name.
+    """
+    cases: dict[str, Case] = {}
+    problems: list[Problem] = []
+    for path, prefix in _files(paths, problems):
+        try:
+            found = _calls(path, allow_unlabelled=allow_unlabelled)
+        except BadScenario as bad:
+            problems += bad.problems
+            continue
+        for case in found:
+            named = Case(prefix + case.name, case.scenario, case.path, case.lines)
+            earlier = cases.setdefault(named.name, named)
+            if earlier is not named:
+                what = f"a second call named {named.name}; the first is in {earlier.path}"
+                line = named.line_of("name") if named.labelled else None
+                problems.append(Problem(path, line, "", f"{what}; rename one, or name the folder above them"))
+    if problems:
+        raise BadScenario(problems, list(cases.values()))
+    return list(cases.values())
+
+
+def _calls(path: Path, *, allow_unlabelled: bool) -> list[Case]:
+    if path.name.endswith(SUFFIX):
+        return read_scenario(path)
+    wrong = _unusable(path)
+    if not wrong and allow_unlabelled:
+        return [Case(path.stem, Scenario(version="1", wav=path.name), path)]
+    what = wrong or f"no label beside it; write {_label_of(path).name}"
+    raise BadScenario([Problem(path, None, "", what)])
+
+
+def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[tuple[Path, str]]:
+    """Labels, scenarios, and recordings that have none; and what comes before their names."""
+    seen: set[Path] = set()
     for path in paths:
+        found: list[tuple[Path, str]] = []
         if path.is_dir():
-            labels = {label.with_name(label.name.removesuffix(SUFFIX)) for label in path.rglob(f"*{SUFFIX}")}
-            stems = labels | {wav.with_suffix("") for wav in path.rglob("*.wav")}
-            if not stems:
-                what = f"no recorded calls (*{SUFFIX} with its WAV) in this folder"
+            found = [(file, _below(file, path)) for file in _in_folder(path)]
+            if not found:
+                what = f"no calls in this folder: neither *{SUFFIX} nor *.wav"
                 problems.append(Problem(path, None, "", what))
-            for stem in sorted(stems, key=str):
-                yield stem.with_name(stem.name + (SUFFIX if stem in labels else ".wav"))
         elif not path.exists():
             problems.append(Problem(path, None, "", "does not exist"))
-        elif path.name.endswith(SUFFIX) or not _label_of(path).exists():
-            yield path
+        elif path.suffix.lower() == ".wav":
+            found = [(_label_of(path) if _label_of(path).exists() else path, "")]
+        elif path.name.endswith(SUFFIX):
+            found = [(path, "")]
         else:
-            yield _label_of(path)
+            what = f"neither a recording (*.wav) nor a label or scenario (*{SUFFIX})"
+            problems.append(Problem(path, None, "", what))
+        for file, prefix in found:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file, prefix
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The labels and scenarios in a folder, and the recordings that none of them may be about."""
+    labels = {_stem(label): label for label in folder.rglob(f"*{SUFFIX}")}
+    recordings = {wav.with_suffix(""): wav for wav in folder.rglob("*.[wW][aA][vV]")}
+    unlabelled = {stem: wav for stem, wav in recordings.items() if stem not in labels}
+    if unlabelled:
+        # A recording may be named by a label that is called otherwise, or be played by a step.
+        told = {folder: _mentioned(label for label in labels.values() if label.parent == folder)
+                for folder in {wav.parent for wav in unlabelled.values()}}  # fmt: skip
+        unlabelled = {s: wav for s, wav in unlabelled.items() if wav.name not in told[wav.parent]}
+    both = labels | unlabelled
+    return [both[stem] for stem in sorted(both, key=str)]
+
+
+def _mentioned(labels: Iterable[Path]) -> set[str]:
+    names: set[str] = set()
+    for label in labels:
+        try:
+            names |= {
+                Path(name).name for case in read_scenario(label) for _, name in _recordings(case.scenario)
+            }
+        except BadScenario:
+            continue  # told when its turn comes
+    return names
+
+
+def _below(file: Path, folder: Path) -> str:
+    inner = file.parent.relative_to(folder).as_posix()
+    return "" if inner == "." else f"{inner}/"
+
+
+def _stem(label: Path) -> Path:
+    return label.with_name(label.name.removesuffix(SUFFIX))
 
 
 def _label_of(wav: Path) -> Path:
-    return wav.with_name(wav.with_suffix("").name + SUFFIX)
+    return wav.with_name(wav.stem + SUFFIX)
+
+
+def _problem(document: Document, row: Row, place: Place, what: str) -> Problem:
+    """A problem of one call, at its line; where a row of a table gave the value, at that row's."""
+    in_row = "" if row.name is None else f" (row {row.name})"
+    if len(place) == 2 and place[0] == "given" and place[1] in row.values and row.name is not None:
+        return Problem(row.path, row.line, dotted(place), f"{what}{in_row}")
+    where = place
+    while where and where not in document.lines:
+        where = where[:-1]
+    return Problem(document.path, document.lines[where], dotted(place), f"{what}{in_row}")
+
+
+def _cannot_be(scenario: Scenario, folder: Path) -> Iterator[tuple[Place, str]]:
+    """What the model does not say: what a call in a file needs, and that its recordings are there."""
+    if scenario.expect == Expected():
+        yield ("expect",), "nothing is expected, so that nothing can fail: write outcome at the least"
+    if scenario.wav is not None and scenario.recorded_on is None:
+        yield ("recorded_on",), "is missing: a recording needs the day of its call, such as 2026-11-23"
+    if scenario.wav is None and scenario.timeline:
+        yield ("timeline",), "belongs to a recording (wav)"
+    began = [prompt[0] for prompt in scenario.timeline]
+    for at, (before, after) in enumerate(pairwise(began), 1):
+        if after < before:
+            yield ("timeline", at), f"{after:g} comes after {before:g}: prompts stand in the order they began"
+    for place, name in _recordings(scenario):
+        path = folder / name
+        if not path.is_file():
+            yield place, f"{path} does not exist"
+        elif wrong := _unusable(path):
+            yield place, f"{path}: {wrong}"
+    for at, step in enumerate(scenario.steps):
+        if isinstance(step, Press) and _real_cards(step.press):
+            yield (
+                ("steps", at, "press"),
+                ("the number of a card that is no test card; name one in given.card and press {card_number}"),
+            )
+    try:
+        steps_of(scenario)
+    except ValueError as wrong_at:
+        yield ("caller", "at"), str(wrong_at)
+
+
+def _recordings(scenario: Scenario) -> Iterator[tuple[Place, str]]:
+    if scenario.wav is not None:
+        yield ("wav",), scenario.wav
+    for at, step in enumerate(scenario.steps):
+        if isinstance(step, Play):
+            yield ("steps", at, "play"), step.play
+
+
+def _unusable(wav: Path) -> str:
+    """Why a file is no recording, as far as its first bytes tell; empty if it may be one."""
+    with wav.open("rb") as file:
+        head = file.read(64)
+    if head.startswith(LFS.encode()):
+        return "a Git LFS pointer, not the recording itself: run git lfs pull"
+    return "" if head else "is empty"
+
+
+def _real_cards(keys: str) -> bool:
+    numbers = [run for run in re.findall(r"\d+", keys) if 13 <= len(run) <= 19]
+    return any(luhn(number) and not is_test_card(number) for number in numbers)

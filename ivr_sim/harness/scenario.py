@@ -35,6 +35,7 @@ from ivr_sim.harness.faults import Faults
 from ivr_sim.journal import KeyMethod
 from ivr_sim.openpay import TEST_CARDS
 from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
+from ivr_sim.prompts.template import parameters_of
 
 __all__ = [
     "ENTRIES",
@@ -65,7 +66,12 @@ ENTRIES = ("payment_key", "accept", "another_card", "keypad")
 SECRET_ENTRIES = ("card_number", "expiry", "cvv")
 OUTCOMES = (*map(str, Outcome), TRIED)
 CARDS = tuple(card.name for card in TEST_CARDS)
-PROMPTS = tuple(LANGUAGES[DEFAULT_LANGUAGE])
+# What may be heard, and what each prompt says; amounts come with their currency.
+PARAMETERS: Mapping[str, set[str]] = {
+    name: parameters_of(text) | ({"currency"} if "amount" in parameters_of(text) else set())
+    for name, text in LANGUAGES[DEFAULT_LANGUAGE].items()
+}
+PROMPTS = tuple(PARAMETERS)
 EVENTS: Mapping[str, tuple[str, ...]] = {
     kind.__name__: tuple(f.name.rstrip("_") for f in fields(kind)) for kind in journal.Event.__subclasses__()
 }
@@ -80,7 +86,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """The end of a sentence: which of ``words`` may have been meant, or which there are."""
     words = list(words)
     found = get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean {found[0]}?" if found else f"known are {', '.join(words)}"
+    if found:
+        return f"did you mean {found[0]}?"
+    return f"known are {', '.join(words)}" if words else "there are none"
 
 
 def known(what: str, word: str, words: Iterable[str]) -> str:
@@ -123,7 +131,7 @@ class Given(_Model):
     amount: Decimal = Decimal("200.00")
     order_id: Annotated[str, Field(min_length=1, max_length=100)] = "ord-1"
     description: Annotated[str, Field(min_length=1, max_length=250)] = "Cargo IVR"
-    card: CardName | list[CardName] | None = None
+    card: CardName | Annotated[list[CardName], Field(min_length=1)] | None = None
     state: State = "payable"
 
     @field_validator("key")
@@ -160,6 +168,12 @@ class Hear(_Model):
     with_: Annotated[dict[str, str], Field(alias="with")] = {}
     within: Annotated[float, Field(gt=0, le=600)] = 30.0
     for_: Annotated[float | None, Field(alias="for", ge=0, le=60)] = None
+
+    @model_validator(mode="after")
+    def _says_it(self) -> Hear:
+        for name in self.with_:
+            known(f"parameter of {self.hear}", name, PARAMETERS[self.hear])
+        return self
 
     def __str__(self) -> str:
         return f"hear {self.hear}"
@@ -234,6 +248,17 @@ Step = Annotated[
     | Annotated[Wait, Tag("Wait")]
     | Annotated[HangUp, Tag("HangUp")],
     Discriminator(_kind),
+]
+
+
+def _parts(value: Any) -> str | None:
+    return {2: "begun", 3: "over"}.get(len(value)) if isinstance(value, list | tuple) else None
+
+
+Began = Annotated[
+    Annotated[tuple[float, PromptName], Tag("begun")]
+    | Annotated[tuple[float, PromptName, float], Tag("over")],
+    Discriminator(_parts),
 ]
 
 
@@ -332,8 +357,8 @@ class Scenario(_Model):
 
     What the caller does is said by exactly one of ``wav`` (a recording beside the file), ``steps`` and
     ``caller.profile``. language: what the line speaks. recorded_on: the day that the call counts as held on,
-    since cards expire; a label needs it. timeline: when each prompt started on the recording, in seconds
-    since the answer.
+    since cards expire; a label needs it. timeline: when each prompt started on the recording, its name, and
+    (where it is known) when it was over, in seconds since the answer.
     """
 
     version: Literal["1"]
@@ -349,7 +374,7 @@ class Scenario(_Model):
     steps: list[Step] = []
     faults: Faults = Faults()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    timeline: list[tuple[float, PromptName]] = []
+    timeline: list[Began] = []
 
     @field_validator("language")
     @classmethod
