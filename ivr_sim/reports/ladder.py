@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ivr_sim.logs import redacted
 
-__all__ = ["Address", "SipMessage", "call_id_of", "ladder", "read_sip"]
+__all__ = ["Address", "Rung", "SipMessage", "call_id_of", "ladder", "read_ladder", "read_sip"]
 
 Address = tuple[str, int]
 MAX_TEXT = 8192  # characters of one message
@@ -21,6 +22,9 @@ _DRAWN = {"via", "v", "call-id", "i"}  # long random numbers, in which every ten
 _SECRET = ("authorization", "proxy-authorization")
 _CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _BREAK = re.compile(r"\r\n|\r|\n")
+# What ``ladder`` writes: its first line, and an arrow.
+_HUB = re.compile(r"SIP messages as the (.+) saw them\.")
+_RUNG = re.compile(rf"^ *\d+ +(-?\d+\.\d{{3}})  \|(.{{{WIDTH}}})\|(.{{{WIDTH}}})\|$", re.MULTILINE)
 # Lists of numbers that a redactor would take for a card's: payload types, and a session's own number.
 _NUMBERS = re.compile(r"[mo]=")
 
@@ -126,6 +130,28 @@ def ladder(messages: Sequence[SipMessage], *, zero: float, zero_is: str, hub: st
     heads = [f"{'':16}" + "".join(name.ljust(WIDTH + 1) for name in row).rstrip() for row in names]
     begin = f"SIP messages as the {hub} saw them. Times in seconds; 0 is {zero_is}."
     return "\n".join([begin, "", *heads, *arrows, "", *texts])
+
+
+class Rung(NamedTuple):
+    """One arrow of a ladder: when, in seconds; from whom and to whom, as its columns are called; what."""
+
+    t: float
+    sender: str
+    receiver: str
+    label: str
+
+
+def read_ladder(text: str) -> list[Rung]:
+    """The arrows of what ``ladder`` wrote."""
+    rungs = []
+    hub = found[1] if (found := _HUB.match(text)) else "exchange"
+    for found in _RUNG.finditer(text):
+        left = found[2].strip()
+        arrow = (left or found[3]).strip()
+        ends = ("phone", hub) if left else (hub, "line")
+        sender, receiver = ends[::-1] if arrow.startswith("<") else ends
+        rungs.append(Rung(float(found[1]), sender, receiver, arrow.strip("<>").strip("-")))
+    return rungs
 
 
 def _host(address: Address | None) -> str:
