@@ -65,16 +65,17 @@ class Merchant:
     """A merchant whose services listen on loopback.
 
     folder: where its databases lie and, made once and kept, its account at the stand-in and its
-    passwords; now: the wall clock, aware of its zone; host: where the two listen; authorizer_port and
-    openpay_port: 0 for any free one; around: wraps the authorizer; to_authorizer, to_openpay: detours by
-    which the IVR reaches ours, for faults; seed: makes the bank's authorisation numbers the same each time.
-    at_authorizer, at_openpay: somebody else's service, used instead of ours. Raises ConfigurationError.
+    passwords; None: all of that is in memory, for one call. now: the wall clock, aware of its zone. host:
+    where the two listen; authorizer_port, openpay_port: 0 for any free one. around: wraps the authorizer.
+    to_authorizer, to_openpay: detours by which the IVR reaches ours, for faults. seed: makes what is drawn
+    for a charge the same each time. at_authorizer, at_openpay: somebody else's service, used instead of
+    ours. Raises ConfigurationError.
     """
 
     def __init__(
         self,
         reactor: Any,
-        folder: Path,
+        folder: Path | None,
         *,
         now: Callable[[], datetime],
         authorizer_port: int = 0,
@@ -90,21 +91,24 @@ class Merchant:
         if at_openpay is not None and (urlsplit(at_openpay.url).hostname or "") in PRODUCTION:
             raise ConfigurationError("that is Openpay's production: no real card is charged here")
         self._outside = at_authorizer, at_openpay
+        # At somebody else's Openpay, attempts of all times meet: none may have another one's name.
+        drawn = random.Random(seed) if seed is not None and at_openpay is None else random.SystemRandom()
+        self._new_attempt = lambda: f"{drawn.getrandbits(64):016x}"
         self._ways = to_authorizer, to_openpay
         self._reactor = reactor
         self._now = now
         self.user = "openpay"
-        account = kept(folder / "account.json", _account)
+        account = _account() if folder is None else kept(folder / "account.json", _account)
         try:
             self.password = account["password"]
             self.merchant_id = account["merchant_id"]
             self.private_key = account["private_key"]
             self.public_key = account["public_key"]
         except KeyError as missing:
-            raise ConfigurationError(f"{folder / 'account.json'} has no {missing}; move it away") from None
-        self.keys_url = f"sqlite:///{folder / 'authorizer.sqlite3'}"
+            raise ConfigurationError(f"{folder}/account.json has no {missing}; move it away") from None
+        self.keys_url = _url_of(folder, "authorizer.sqlite3")
         self.keys = KeyStore(self.keys_url, now=now)
-        self.charges = openpay.Store(f"sqlite:///{folder / 'openpay.sqlite3'}")
+        self.charges = openpay.Store(_url_of(folder, "openpay.sqlite3"))
         app: Wsgi = create_app(self.keys, user=self.user, password=self.password, path=PATH)
         self.authorizer = WebServer(
             reactor,
@@ -226,7 +230,7 @@ class Merchant:
             keys=AuthorizerClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange),
             acquirer=cashier,
             today=today,
-            new_attempt=lambda: secrets.token_hex(8),
+            new_attempt=self._new_attempt,
             card_allowed=lambda number: number.is_one_of(cards),
             limits=limits or Limits(),
         )
@@ -237,6 +241,10 @@ def _near(url: str, way: Way | None) -> str:
     if way is not None:
         return f"http://127.0.0.1:{way.port}"
     return url.replace("//0.0.0.0:", "//127.0.0.1:", 1)
+
+
+def _url_of(folder: Path | None, name: str) -> str:
+    return "sqlite://" if folder is None else f"sqlite:///{folder / name}"
 
 
 def _account() -> dict[str, str]:

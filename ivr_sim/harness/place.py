@@ -72,7 +72,7 @@ class Placer:
         tap = Wiretap(self._reactor, journal)
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="ivr-sim-call-")))
-            merchant = merchant_of(self._reactor, folder, case, now=local_now)
+            merchant = merchant_of(self._reactor, case, now=local_now, folder=folder)
             stack.push_async_callback(merchant.stop)
             merchant.start()
             node = Node(

@@ -5,8 +5,7 @@ Each call has a merchant to itself, so that a thousand copies of one file never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,58 +16,60 @@ from ivr_sim.harness.fault_services import way_to_authorizer, way_to_openpay
 from ivr_sim.harness.scenario import Case, Given
 from ivr_sim.merchant import Merchant
 
-__all__ = ["issue", "merchant_of"]
+__all__ = ["merchant_of"]
 
 A_DAY = timedelta(days=1)
 
 
+class _Clock:
+    """The wall clock, or some time behind it."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self.behind = timedelta()
+
+    def __call__(self) -> datetime:
+        return self._now() - self.behind
+
+
 def merchant_of(
-    reactor: Any, folder: Path, case: Case, *, now: Callable[[], datetime], **outside: Any
+    reactor: Any, case: Case, *, now: Callable[[], datetime], folder: Path | None = None, **outside: Any
 ) -> Merchant:
     """The merchant of a call, not yet started, the faults of the scenario on the way to its services.
 
-    folder: for its databases, and for no other call's. outside: ``at_authorizer`` and ``at_openpay``, as
-    ``Merchant`` takes them; whoever has an authorizer of their own provisions its key, too. Raises
-    ConfigurationError for a key that no authorizer would issue.
+    folder: for its databases, and for no other call's; None: they are in memory. outside: ``at_authorizer``
+    and ``at_openpay``, as ``Merchant`` takes them; whoever has an authorizer of their own provisions its key,
+    too. Raises ConfigurationError for a key that no authorizer would issue.
     """
     scenario = case.scenario
+    clock = _Clock(now)
     merchant = Merchant(
         reactor,
         folder,
-        now=now,
-        seed=f"{case.name} {scenario.seed}",
+        now=clock,
+        # The same for all calls: the authorisation number is spoken, and so it is rendered but once.
+        seed=f"{scenario.seed}",
         to_authorizer=way_to_authorizer(reactor, scenario.faults),
         to_openpay=way_to_openpay(reactor, scenario.faults),
         **outside,
     )
     if outside.get("at_authorizer") is None:
-        issue(merchant, scenario.given, now=now)
+        _issue(merchant.keys, scenario.given, clock)
     return merchant
 
 
-def issue(merchant: Merchant, given: Given, *, now: Callable[[], datetime]) -> None:
+def _issue(keys: KeyStore, given: Given, clock: _Clock) -> None:
     """Have the key at the merchant's authorizer, in the state that is given. Raises ConfigurationError."""
     if given.state == "missing":
         return
+    clock.behind = 2 * A_DAY if given.state == "expired" else timedelta()
     try:
-        with _at(merchant, now, given.state == "expired") as keys:
-            keys.issue(given.amount, given.description, given.order_id, expires_in=A_DAY, key=given.key)
-            if given.state == "paid":
-                keys.mark_paid(given.key)
-            elif given.state == "cancelled":
-                keys.cancel(given.key)
+        keys.issue(given.amount, given.description, given.order_id, expires_in=A_DAY, key=given.key)
+        if given.state == "paid":
+            keys.mark_paid(given.key)
+        elif given.state == "cancelled":
+            keys.cancel(given.key)
     except AuthorizerError as wrong:
         raise ConfigurationError(f"the authorizer does not issue the key that is given: {wrong}") from wrong
-
-
-@contextmanager
-def _at(merchant: Merchant, now: Callable[[], datetime], long_ago: bool) -> Iterator[KeyStore]:
-    """The merchant's keys, today or two days ago."""
-    if not long_ago:
-        yield merchant.keys
-        return
-    earlier = KeyStore(merchant.keys_url, now=lambda: now() - 2 * A_DAY)
-    try:
-        yield earlier
     finally:
-        earlier.close()
+        clock.behind = timedelta()

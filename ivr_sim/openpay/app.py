@@ -55,7 +55,7 @@ def create_app(
     """The API of one merchant.
 
     now: the wall clock, aware of its zone. ivr_phone_number: the number to call, as IVR charges tell it.
-    randbelow: draws the bank's authorisation numbers.
+    randbelow: draws the bank's authorisation numbers, and the ids of charges.
     """
     app = Flask("ivr_sim.openpay", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY

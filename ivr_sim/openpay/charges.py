@@ -44,7 +44,7 @@ def create_charge(
     """
     match asked.confirm:
         case "ivr":
-            return _for_telephone(store, merchant_id, asked, now, ivr_phone_number)
+            return _for_telephone(store, merchant_id, asked, now, ivr_phone_number, randbelow)
         case "true":
             return _by_token(store, merchant_id, asked, now, randbelow)
         case _:
@@ -78,7 +78,7 @@ def _by_token(
             outcome = card_named(token.card["name"]).error_code
             declined = None if outcome is None else ERRORS[outcome]
             row = ChargeRow(
-                **_common(merchant_id, asked, now),
+                **_common(merchant_id, asked, now, randbelow),
                 status="failed" if declined else "completed",
                 authorization=None if declined else f"{randbelow(10**6):06}",
                 error_code=declined.code if declined else None,
@@ -95,13 +95,18 @@ def _by_token(
 
 
 def _for_telephone(
-    store: Store, merchant_id: str, asked: ChargeRequest, now: datetime, phone_number: str
+    store: Store,
+    merchant_id: str,
+    asked: ChargeRequest,
+    now: datetime,
+    phone_number: str,
+    randbelow: Callable[[int], int],
 ) -> Charge:
     if asked.customer is None:
         raise OpenpayError(1001, "customer is required")
     for _ in range(KEY_DRAWS):
         row = ChargeRow(
-            **_common(merchant_id, asked, now),
+            **_common(merchant_id, asked, now, randbelow),
             status="charge_pending",
             due=_end_of_day(now),
             # Six digits and no leading zero, which a JSON number could not have.
@@ -142,12 +147,14 @@ def _check_order(session: Session, merchant_id: str, order_id: str | None) -> No
         raise OpenpayError(1006)
 
 
-def _common(merchant_id: str, asked: ChargeRequest, now: datetime) -> dict[str, Any]:
+def _common(
+    merchant_id: str, asked: ChargeRequest, now: datetime, randbelow: Callable[[int], int]
+) -> dict[str, Any]:
     customer = None
     if asked.customer is not None:
         customer = Customer(**asked.customer.model_dump(), creation_date=now).model_dump(mode="json")
     return {
-        "id": new_id("tr"),
+        "id": new_id("tr", randbelow),
         "merchant_id": merchant_id,
         "cents": int(asked.amount.scaleb(2)),
         "currency": asked.currency,
