@@ -98,10 +98,11 @@ class Reporting:
         """All are over: write everything. What cannot be written is said, and costs only itself."""
         if self._beat is not None and self._beat.running:
             self._beat.stop()
-        self._terminal.ended(run)
+        self._terminal.stop()
         left_out = self.artefacts.left_out(run)
         if left_out is not None:
             self._console.print(left_out)
+        self._terminal.ended(run)
         self._exit_code = run.exit_code
         for path, write in self._files.items():
             self._try(path, lambda path=path, write=write: write(run, path))  # type: ignore[misc]

@@ -35,16 +35,18 @@ WAVE = 40  # units of a waveform's height
 BINS, SHADES = 64, 12  # of a spectrogram: what can be told apart in its height
 EARLIEST = -10.0  # seconds before the answer that the axis reaches back to
 TOGETHER = 1.0  # seconds between SIP messages of one bar
+LETTER = 0.7  # percent that a letter of a name takes, about
 ROOM = 2.5  # percent of the axis that a name needs at least
 MAX_HTTP = 6000  # characters
 MAX_ROWS = 400
 
 
 class Span(NamedTuple):
-    """A bar: where it begins, how wide it is, how far its name may reach, all in percent; what it is."""
+    """A bar: where it and its name begin, how wide they are, all in percent; what it is."""
 
     left: float
     width: float
+    begin: float
     room: float
     name: str
     kind: str
@@ -172,10 +174,12 @@ def _spans(chart: Chart, bars: Sequence[Bar], *, named: bool = True) -> list[Spa
     spans = []
     lefts = [chart.at(bar.start) for bar in bars]
     for n, bar in enumerate(bars):
-        room = round((lefts[n + 1] if n + 1 < len(bars) else 100.0) - lefts[n], 2)
         width = round(chart.at(bar.end) - lefts[n], 2)
+        # The mark of a cut would stand in the middle of a name that is longer than its bar.
+        begin = lefts[n] + width if bar.cut and width < LETTER * len(bar.name) else lefts[n]
+        room = (lefts[n + 1] if n + 1 < len(bars) else 100.0) - begin
         name = bar.name if named and room >= ROOM else ""
-        spans.append(Span(lefts[n], width, room, name, bar.kind, bar.cut))
+        spans.append(Span(lefts[n], width, round(begin, 2), round(room, 2), name, bar.kind, bar.cut))
     return spans
 
 
