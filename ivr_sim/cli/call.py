@@ -16,7 +16,8 @@ from ivr_sim.cli.running import data_option, open_data_folder, run
 from ivr_sim.harness.many import hold_all, unreadable
 from ivr_sim.harness.place import Placer
 from ivr_sim.harness.reading import BadScenario, find_cases
-from ivr_sim.harness.scenario import Case, Scenario
+from ivr_sim.harness.scenario import Case
+from ivr_sim.harness.schema import schema as schema_for_editors
 from ivr_sim.journal import KeyMethod
 from ivr_sim.node import local_now
 from ivr_sim.reports import Run
@@ -55,7 +56,7 @@ def call(
     when one could not be run.
     """
     if schema:
-        click.echo(json.dumps(Scenario.model_json_schema(), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(schema_for_editors(), indent=1, ensure_ascii=False))
         return
     if not paths:
         raise click.UsageError("Missing argument 'PATHS...': scenarios, or folders of them.")
