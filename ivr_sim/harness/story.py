@@ -90,17 +90,20 @@ class Story:
         return self.ended.outcome if self.ended else "none"
 
     def barge_ins(self) -> list[BargeIn]:
-        """The prompts that keys cut, by the journal's times: what the line decided, not what was heard."""
-        onsets = [r.event.start for r in self.records if isinstance(r.event, KeyPressed)]
+        """The prompts that keys cut, by the journal's times: what the line decided, not what was heard.
+
+        What counts is the first key that was pressed while the prompt was said, not the one that cut it.
+        """
+        onsets = sorted(r.event.start for r in self.records if isinstance(r.event, KeyPressed))
         found = []
+        begun = 0.0
         for record in self.records:
-            if (
-                isinstance(record.event, PromptEnded)
-                and record.event.cut_by == "key"
-                and record.t is not None
-            ):
-                before = [start for start in onsets if start <= record.t + TICK]
-                if before:
-                    ms = max(0.0, 1000 * (record.t - max(before)))
-                    found.append(BargeIn(record.event.name, record.t, ms))
+            match record:
+                case Record(event=PromptStarted(), t=float() as t):
+                    begun = t
+                case Record(event=PromptEnded(name=name, cut_by="key"), t=float() as t):
+                    into = [start for start in onsets if begun <= start <= t + TICK]
+                    before = [start for start in onsets if start < begun]
+                    if onset := into[:1] or before[-1:]:
+                        found.append(BargeIn(name, t, max(0.0, 1000 * (t - onset[0]))))
         return found
