@@ -40,6 +40,7 @@ __all__ = [
     "MERCHANT",
     "MERCHANT_KEYS",
     "SHOP",
+    "ZONE",
     "CallKeeper",
     "Node",
     "PbxAccount",

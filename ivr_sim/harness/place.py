@@ -10,23 +10,27 @@ at its exchange and dials:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from ivr_sim.errors import ConfigurationError, IvrSimError
-from ivr_sim.harness.caller import Telephone, follow
+from ivr_sim.harness.caller import Hearer, Telephone, follow
 from ivr_sim.harness.converse import caller_of, failure_of
 from ivr_sim.harness.fault_network import rtp_through, sip_reactor
 from ivr_sim.harness.faults import Faults
 from ivr_sim.harness.judge import Seen, judge
 from ivr_sim.harness.provision import merchant_of
 from ivr_sim.harness.scenario import Case
+from ivr_sim.harness.script import ScriptedCaller
 from ivr_sim.harness.story import Story
 from ivr_sim.harness.wiretap import Wiretap
 from ivr_sim.journal import CallFailed, Journal, KeyMethod, Record
+from ivr_sim.legs.scripted import TickingCaller
 from ivr_sim.media import MediaEngine
+from ivr_sim.merchant import Outside
 from ivr_sim.node import Node, local_now, local_today
 from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict, Failure
@@ -34,7 +38,7 @@ from ivr_sim.sip.states import Ended
 from ivr_sim.sip.transport import WILDCARDS, Address, local_host
 from ivr_sim.sip.user_agent import UserAgent
 
-__all__ = ["Placer", "telephone_of", "verdict_of"]
+__all__ = ["Placer", "Player", "telephone_of", "verdict_of"]
 
 CALLER = "1001"
 
@@ -43,16 +47,25 @@ class Placer:
     """Places calls, each at an IVR of its own.
 
     reactor: the running one. data: the data folder, for the prompts. artefacts: who keeps what calls leave.
-    by: the way of keying, unless it is the scenario's.
+    by: the way of keying, unless it is the scenario's. caller: makes the caller of a case, which otherwise
+    follows its steps or profile. outside: as ``merchant_of`` takes it.
     """
 
     def __init__(
-        self, reactor: Any, *, data: Path, artefacts: Artefacts, by: KeyMethod | None = None
+        self,
+        reactor: Any,
+        *,
+        data: Path,
+        artefacts: Artefacts,
+        by: KeyMethod | None = None,
+        caller: Callable[[Case], Player] | None = None,
+        **outside: Outside | None,
     ) -> None:
         self._reactor = reactor
         self._data = data
         self._artefacts = artefacts
-        self._by = by
+        self._caller: Callable[[Case], Player] = caller or partial(caller_of, by=by)
+        self._outside = outside
 
     async def place(self, case: Case) -> CallVerdict:
         """Place one call; what cannot be run is an ``error`` with its reason."""
@@ -66,13 +79,12 @@ class Placer:
 
     async def _place(self, case: Case, began: float) -> CallVerdict:
         scenario = case.scenario
-        caller = caller_of(case, by=self._by)
+        caller = self._caller(case)
         telephone = Telephone(caller)
         journal = Journal(local_now)
         tap = Wiretap(self._reactor, journal)
         async with AsyncExitStack() as stack:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="ivr-sim-call-")))
-            merchant = merchant_of(self._reactor, case, now=local_now, folder=folder)
+            merchant = merchant_of(self._reactor, case, **self._outside)
             stack.push_async_callback(merchant.stop)
             merchant.start()
             node = Node(
@@ -85,7 +97,7 @@ class Placer:
                 accounts=(CALLER,),
                 today=lambda: scenario.recorded_on or local_today(),
                 language=scenario.language,
-                ledger=f"sqlite:///{folder / 'ledger.sqlite3'}",
+                ledger="sqlite://",  # in memory: it lasts as long as its merchant
             )
             stack.push_async_callback(node.stop)
             await node.start()
@@ -98,12 +110,14 @@ class Placer:
             await phone.start()
             ended = await telephone.dial(phone.agent, scenario.number)
             await node.settle()
-            completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
-        caller.ended()
+            completed = None
+            if self._outside.get("at_openpay") is None:
+                completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
         if telephone.problem:
             raise ConfigurationError(f"{case.path}: {telephone.problem}")
         records = tap.records or [_not_answered(ended)]
-        seen = Seen(completed=completed, requests=tap.requests, step=failure_of(caller, case))
+        stuck = failure_of(caller, case) if isinstance(caller, ScriptedCaller) else None
+        seen = Seen(completed=completed, requests=tap.requests, step=stuck)
         story = Story(records)
         verdict = verdict_of(case, story, judge(case, story, seen), self._reactor.seconds() - began)
         return self._artefacts.keep(
@@ -116,6 +130,10 @@ class Placer:
             tap.masks,
             zero=tap.zero,
         )
+
+
+class Player(TickingCaller, Hearer, Protocol):
+    """A caller who is told of prompts, and acts tick by tick."""
 
 
 class _Phone:

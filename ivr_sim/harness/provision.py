@@ -6,19 +6,31 @@ Each call has a merchant to itself, so that a thousand copies of one file never 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from authorizer import AuthorizerError, KeyStore
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.fault_services import way_to_authorizer, way_to_openpay
-from ivr_sim.harness.scenario import Case, Given
+from ivr_sim.harness.scenario import Case, Given, Scenario
 from ivr_sim.merchant import Merchant
+from ivr_sim.node import ZONE, local_now
 
-__all__ = ["merchant_of"]
+__all__ = ["clock_of", "merchant_of"]
 
 A_DAY = timedelta(days=1)
+
+
+def clock_of(reactor: Any, scenario: Scenario) -> Callable[[], datetime]:
+    """The wall clock of a call: it counts as held at noon of the day that it was recorded on.
+
+    Where that is not said, it is held now.
+    """
+    if scenario.recorded_on is None:
+        return local_now
+    noon, start = datetime.combine(scenario.recorded_on, time(12), ZONE), reactor.seconds()
+    return lambda: noon + timedelta(seconds=reactor.seconds() - start)
 
 
 class _Clock:
@@ -32,9 +44,7 @@ class _Clock:
         return self._now() - self.behind
 
 
-def merchant_of(
-    reactor: Any, case: Case, *, now: Callable[[], datetime], folder: Path | None = None, **outside: Any
-) -> Merchant:
+def merchant_of(reactor: Any, case: Case, *, folder: Path | None = None, **outside: Any) -> Merchant:
     """The merchant of a call, not yet started, the faults of the scenario on the way to its services.
 
     folder: for its databases, and for no other call's; None: they are in memory. outside: ``at_authorizer``
@@ -42,7 +52,7 @@ def merchant_of(
     too. Raises ConfigurationError for a key that no authorizer would issue.
     """
     scenario = case.scenario
-    clock = _Clock(now)
+    clock = _Clock(clock_of(reactor, scenario))
     merchant = Merchant(
         reactor,
         folder,
