@@ -44,9 +44,11 @@ class Conversation:
 def caller_of(case: Case, *, by: KeyMethod | None = None) -> ScriptedCaller:
     """The caller of a scenario that has steps or a profile; by: another way of keying than its own.
 
-    Raises ConfigurationError: a recording that is to be played cannot be read.
+    Raises ConfigurationError: the case is a recording, or one that is to be played cannot be read.
     """
     scenario = case.scenario
+    if scenario.wav is not None:
+        raise ConfigurationError(f"{case.path} is a recorded call: ivr-sim replay --sip places it")
     steps, manner, tone = steps_of(scenario), manner_of(scenario.caller), scenario.tone
     keypad = Keypad(
         by=by or scenario.caller.by,
@@ -67,7 +69,8 @@ def caller_of(case: Case, *, by: KeyMethod | None = None) -> ScriptedCaller:
 
 
 def failure_of(caller: ScriptedCaller, case: Case) -> Failure | None:
-    """What the caller could not do, and where in the scenario that is written."""
+    """What the caller, whose call is over, could not do, and where in the scenario that is written."""
+    caller.ended()
     if caller.failure is None or caller.at is None:
         return None
     place = ("steps", caller.at) if case.scenario.steps else ("caller", "profile")
@@ -94,7 +97,6 @@ async def converse(
         await ivr.held(call, leg, to=case.scenario.number)
     finally:
         stop()
-    caller.ended()
     said, heard = leg.sides
     return Conversation(failure_of(caller, case), said, heard, caller.onsets, call.key_spans())
 

@@ -84,7 +84,7 @@ class Placer:
         journal = Journal(local_now)
         tap = Wiretap(self._reactor, journal)
         async with AsyncExitStack() as stack:
-            merchant = merchant_of(self._reactor, case, **self._outside)
+            merchant = merchant_of(self._reactor, case, folder=None, **self._outside)
             stack.push_async_callback(merchant.stop)
             merchant.start()
             node = Node(

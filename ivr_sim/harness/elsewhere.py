@@ -1,0 +1,98 @@
+"""Where somebody else's IVR is called, and by which accounts."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ivr_sim.errors import ConfigurationError
+from ivr_sim.sip.message import BadMessage
+from ivr_sim.sip.transport import Address
+from ivr_sim.sip.uri import Uri
+
+__all__ = ["Account", "Elsewhere", "elsewhere"]
+
+PASSWORD = "IVR_SIP_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A telephone's account at an exchange."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An IVR that is not ours. server: its exchange. number: to be dialled instead of the scenario's."""
+
+    server: Address
+    accounts: Sequence[Account]
+    number: str | None = None
+
+
+def elsewhere(
+    to: str | None, state: Path | None, user: str | None, environ: Mapping[str, str]
+) -> Elsewhere | None:
+    """What ``--to``, ``--state`` and ``--user`` say; None if nothing.
+
+    to: ``sip:NUMBER@HOST[:PORT]``. state: the file of a ``serve --state``, which names the exchange and its
+    accounts. user: an account, whose password is in the environment (IVR_SIP_PASSWORD). Raises
+    ConfigurationError.
+    """
+    if to is None and state is None:
+        if user is not None:
+            raise ConfigurationError("--user is an account at somebody else's IVR: say where, with --to")
+        return None
+    server, accounts = (None, []) if state is None else _read_state(state)
+    number = None
+    if to is not None:
+        number, server = _read_address(to)
+    if user is not None:
+        password = environ.get(PASSWORD)
+        if not password:
+            raise ConfigurationError(f"set {PASSWORD} to the password of {user}")
+        accounts = [Account(user, password)]
+    if not accounts:
+        raise ConfigurationError(
+            f"an account is needed at {to}: name it with --user (password in {PASSWORD}), "
+            "or the state file of a `serve` with --state"
+        )
+    assert server is not None
+    return Elsewhere(server, accounts, number)
+
+
+def _read_address(to: str) -> tuple[str, Address]:
+    try:
+        uri = Uri.parse(to)
+        host, port = uri.address()
+    except BadMessage as error:
+        raise ConfigurationError(f"--to takes sip:NUMBER@HOST[:PORT], not {to!r}") from error
+    if uri.scheme != "sip" or not uri.user:
+        raise ConfigurationError(f"--to takes sip:NUMBER@HOST[:PORT], and {to!r} names no number")
+    try:
+        return uri.user, (socket.gethostbyname(host), port)
+    except OSError as error:
+        raise ConfigurationError(f"--to: {host!r} has no address; is the name right?") from error
+
+
+def _read_state(path: Path) -> tuple[Address, list[Account]]:
+    try:
+        state: Any = json.loads(path.read_text(encoding="utf-8"))
+        sip = state["sip"]
+        server = str(sip["host"]), int(sip["port"])
+        accounts = [Account(str(each["user"]), str(each["password"])) for each in sip["accounts"]]
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error.strerror}): does `ivr-sim serve --state {path}` run?"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} is not the state file of an `ivr-sim serve`") from error
+    if not accounts:
+        raise ConfigurationError(f"{path} names no account; set one with --user")
+    return server, accounts
