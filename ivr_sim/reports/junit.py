@@ -42,7 +42,7 @@ def write_junit(run: Run, path: Path, artefacts: Path | None = None) -> None:
         root,
         "testsuite",
         {
-            "name": f"ivr-sim {run.command}",
+            "name": _text(f"ivr-sim {run.command}"),
             **numbers,
             "timestamp": run.started.isoformat(timespec="seconds"),
         },
