@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ivr_sim.call import Phrase
 from ivr_sim.errors import IvrSimError
 from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE, Samples
-from ivr_sim.prompts.matched_filter import Searched, Signal, Track, band_limited, follow, peaks
+from ivr_sim.prompts.matched_filter import Searched, Signal, Track, Wanted, band_limited, follow, peaks
 
 __all__ = [
     "Announced",
@@ -46,8 +46,6 @@ LIKE_HERE = 0.35  # where it was announced, less will do
 EARLY, LATE = round(0.3 * SAMPLE_RATE), round(0.5 * SAMPLE_RATE)  # a line's delay; an ear opened late
 LENIENCE = round(0.1 * SAMPLE_RATE)
 LATE_CUT = round(0.06 * SAMPLE_RATE)
-FAINT = 0.03  # of a sound's energy: an end so faint may be missed
-AUDIBLE = 0.01  # of a sound's peak
 GONE = round(0.2 * SAMPLE_RATE)  # so long a silence is none within a sentence
 QUIET = 100.0**2  # power: -50 dBFS
 FAINTEST = 100
@@ -161,8 +159,8 @@ def hear(sound: Samples, candidates: Mapping[Phrase, Samples]) -> list[HeardProm
     searched = Searched(line.heard, HEAD)
     hits: list[_Hit] = []
     for phrase, samples in candidates.items():
-        wanted = _Wanted(samples)
-        head = wanted.head(len(wanted.signal))
+        wanted = Wanted(samples)
+        head = wanted.head(HEAD)
         if len(head) >= SHORTEST:
             for place in peaks(searched.likeness(head), LIKE, HEAD // 2):
                 hits.append(_Hit(phrase, wanted, place - wanted.onset, line))
@@ -271,30 +269,10 @@ class _Line:
         ]
 
 
-class _Wanted:
-    """A prompt's sound, as it is looked for."""
-
-    def __init__(self, samples: Samples) -> None:
-        self.signal = band_limited(samples)
-        size = np.abs(samples)
-        loud = np.flatnonzero(size > AUDIBLE * float(size.max(initial=0)))
-        self.onset = int(loud[0]) if len(loud) else 0
-        self.offset = int(loud[-1]) + 1 if len(loud) else 0
-
-    def head(self, length: int) -> Signal:
-        return self.signal[self.onset : min(self.onset + HEAD, self.offset, length)]
-
-    def faint_from(self, length: int) -> bool:
-        """Whether what follows behind so many samples is hardly heard."""
-        total = float(np.dot(self.signal, self.signal))
-        rest = self.signal[length:]
-        return length >= self.offset - LENIENCE or float(np.dot(rest, rest)) <= FAINT * total
-
-
 class _Hit:
     """A candidate where it may be."""
 
-    def __init__(self, phrase: Phrase, wanted: _Wanted, at: int, line: _Line) -> None:
+    def __init__(self, phrase: Phrase, wanted: Wanted, at: int, line: _Line) -> None:
         self.phrase = phrase
         self.wanted = wanted
         self.at = at
@@ -315,7 +293,7 @@ class _Found:
     wanted: int
     heard: int
     exact: bool
-    sought: _Wanted | None
+    sought: Wanted | None
     track: Track | None
 
 
@@ -329,8 +307,8 @@ def _find(line: _Line, said: Announced, samples: Samples) -> _Found:
     same = len(alike) if alike.all() else int(alike.argmin())
     if same >= length:
         return _Found(at, length, _audible(samples[:same]), True, None, None)
-    wanted = _Wanted(samples)
-    head = wanted.head(length)
+    wanted = Wanted(samples)
+    head = wanted.head(min(HEAD, length - wanted.onset))
     if len(head) < SHORTEST:
         return _Found(at, length, length, False, None, None)
     first = at + wanted.onset - EARLY
@@ -371,7 +349,7 @@ def _wrong(line: _Line, said: Announced, found: _Found, others: _Others) -> Mism
     return None
 
 
-def _holes(wanted: _Wanted, track: Track, due: int) -> list[tuple[int, int, bool]]:
+def _holes(wanted: Wanted, track: Track, due: int) -> list[tuple[int, int, bool]]:
     """What is missing of a prompt, of which so many samples are due: first, last, whether silence is there.
 
     Judged over 200 ms, in which it counts how loud a frame should be, not how powerful: one lost packet

@@ -16,13 +16,14 @@ the cut. What noise alone adds behind it exceeds x times its power with a probab
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE
+from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE, Samples
 
-__all__ = ["Searched", "Signal", "Track", "band_limited", "follow", "peaks"]
+__all__ = ["DELAY", "Band", "Searched", "Signal", "Track", "Wanted", "band_limited", "follow", "peaks"]
 
 Signal = npt.NDArray[np.float32]
 
@@ -30,8 +31,13 @@ LOWEST_HZ, HIGHEST_HZ = 250.0, 3400.0
 KEYPAD_HZ = (697, 770, 852, 941, 1209, 1336, 1477, 1633)  # ITU-T Q.23
 NOTCH_HZ = 28.0  # to either side: 1.8 % of the highest tone
 TAPS = 1025  # long enough for notches so narrow
+DELAY = TAPS // 2
 BLOCK = 1 << 14
 SEARCHED = 1 << 15
+
+AUDIBLE = 0.01  # of a sound's peak
+ENDING = round(0.1 * SAMPLE_RATE)
+FAINT = 0.03  # of a sound's energy: an end so faint may be missed
 
 PIECE = 1600  # 200 ms: short enough for 500 ppm between two clocks, long enough to tell sounds apart
 DRIFT = 2  # samples by which a piece may lie beside where the one before it lay
@@ -54,7 +60,8 @@ def _taps() -> Signal:
     return np.asarray(response * np.hanning(TAPS + 2)[1:-1], np.float32)
 
 
-_SPECTRUM = np.fft.rfft(_taps(), BLOCK).astype(np.complex64)
+_TAPS = _taps()
+_SPECTRUM = np.fft.rfft(_TAPS, BLOCK).astype(np.complex64)
 
 
 def band_limited(sound: npt.ArrayLike) -> Signal:
@@ -72,7 +79,56 @@ def band_limited(sound: npt.ArrayLike) -> Signal:
         part = plain[start : start + hop]
         if part.any():
             filtered[start : start + BLOCK] += np.fft.irfft(np.fft.rfft(part, BLOCK) * _SPECTRUM, BLOCK)
-    return filtered[TAPS // 2 : TAPS // 2 + len(plain)]
+    return filtered[DELAY : DELAY + len(plain)]
+
+
+class Band:
+    """``band_limited`` for a sound that comes in parts; what comes out is DELAY samples late."""
+
+    def __init__(self) -> None:
+        self._before: Signal = np.zeros(TAPS - 1, np.float32)
+
+    def feed(self, part: Samples) -> Signal:
+        """The next part: int16, shape (n,); as many samples."""
+        sound = np.concatenate([self._before, part.astype(np.float32)])
+        self._before = sound[-(TAPS - 1) :]
+        return np.convolve(sound, _TAPS, "valid")
+
+
+class Wanted:
+    """A known sound, as it is looked for: int16, shape (n,), 8 kHz; onset and offset: what can be heard."""
+
+    def __init__(self, sound: Samples) -> None:
+        self.signal = band_limited(sound)
+        size = np.abs(sound.astype(np.int32))
+        loud = np.flatnonzero(size > AUDIBLE * size.max(initial=0))
+        self.onset = int(loud[0]) if len(loud) else 0
+        self.offset = int(loud[-1]) + 1 if len(loud) else 0
+
+    def head(self, length: int) -> Signal:
+        """So many samples from the onset on, or what there is of them."""
+        return self.signal[self.onset : min(self.onset + length, self.offset)]
+
+    def faint_from(self, length: int) -> bool:
+        """Whether what follows behind so many samples can hardly be heard."""
+        rest = self.signal[length:]
+        return length >= self.offset - ENDING or float(np.dot(rest, rest)) <= FAINT * self._energy
+
+    def audible(self, first: int, last: int) -> int:
+        """So many samples between two can be heard: in the 20 ms that are no pause."""
+        return (
+            int(np.count_nonzero(self._loud[first // FRAME_SAMPLES : last // FRAME_SAMPLES])) * FRAME_SAMPLES
+        )
+
+    @cached_property
+    def _energy(self) -> float:
+        return float(np.dot(self.signal, self.signal))
+
+    @cached_property
+    def _loud(self) -> npt.NDArray[np.bool_]:
+        whole = len(self.signal) // FRAME_SAMPLES * FRAME_SAMPLES
+        powers = np.square(self.signal[:whole]).reshape(-1, FRAME_SAMPLES).mean(axis=1)
+        return powers > 0.1 * powers.mean() if len(powers) else np.zeros(0, bool)
 
 
 class Searched:
@@ -165,9 +221,8 @@ def follow(sound: Signal, wanted: Signal, at: int) -> Track:
         aligned[start : start + len(part)] = part
     product, energy = wanted * aligned, np.square(wanted)
     gain = _gain(product, energy)
-    length, explained = _heard(
-        np.float32(gain) * (2 * product - np.float32(gain) * energy), np.square(aligned)
-    )
+    explains = np.asarray(2 * gain * product - gain**2 * energy, np.float32)
+    length, explained = _heard(explains, np.square(aligned))
     total = float(product[:length].sum())
     norm = float(energy[:length].sum()) * float(np.square(aligned[:length]).sum())
     return Track(
