@@ -28,6 +28,7 @@ from ivr_sim.journal import (
     CallOffered,
     ChargeSent,
     EntryAccepted,
+    PromptEnded,
     PromptStarted,
     Record,
 )
@@ -193,8 +194,20 @@ def label_of(
         "entries": {field: values[0] if len(values) == 1 else values for field, values in entries.items()},
         "prompts": [event.name for _, event in started],
     }
-    label["timeline"] = [[round(t, 2), event.name] for t, event in started]
+    label["timeline"] = _timeline(records)
     return yaml.safe_dump(label, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+
+
+def _timeline(records: Sequence[Record]) -> list[list[Any]]:
+    """Of each prompt when it started, its name, and when it was over, unless it was cut: keys go by that."""
+    timeline: list[list[Any]] = []
+    for record in records:
+        match record.event:
+            case PromptStarted(name=name):
+                timeline.append([round(record.t or 0.0, 2), name])
+            case PromptEnded(cut_by=None):
+                timeline[-1].append(round(record.t or 0.0, 2))
+    return timeline
 
 
 def _given(

@@ -17,12 +17,15 @@ import dtmf
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import KeyMethod
 from ivr_sim.key_mask import mask_keys
-from ivr_sim.media import SAMPLE_RATE, Samples
+from ivr_sim.media import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from ivr_sim.openpay import TEST_CARDS
 
 __all__ = ["CallTape", "NotReplayable", "TapedKey", "cards_keyed", "keys_of_no_card", "with_tones"]
 
 SHORTEST, PAUSE = 0.05, 0.05  # seconds: a tone that is put in, and the silence around it, are as long
+HELD_BACK = 2  # frames that wait before they are heard (media.jitter)
+DELAY = HELD_BACK * FRAME_SAMPLES / SAMPLE_RATE
+KNOWN = 0.021  # seconds from a tone's onset to the tick in which it is certain (dtmf.Receiver)
 NEAR = 0.15  # seconds between when a key was pressed and where its tone is found
 NUMBERS = sorted((card.number for card in TEST_CARDS), key=len, reverse=True)
 NUMBER = re.compile("|".join(NUMBERS))
@@ -45,18 +48,24 @@ class TapedKey:
 
 
 class CallTape:
-    """Tapes one call (``legs.Tape``). then: called with the tape once the call is over."""
+    """Tapes one call (``legs.Tape``). then: called with the tape once the call is over.
+
+    A line hears what arrives only after 40 ms, and is told of keys at once. On the tape all is as it arrived,
+    so that a replay knows of each key when the line did.
+    """
 
     def __init__(self, call: str, then: Callable[[CallTape], None]) -> None:
         self.call = call
         self.keys: list[TapedKey] = []
         self._then = then
         self._frames: list[Samples] = []
+        self._told: list[float] = []
 
     @property
     def sound(self) -> Samples:
         """What came: int16, shape (n,), 8 kHz, from the answer on."""
-        return np.concatenate(self._frames) if self._frames else np.zeros(0, np.int16)
+        frames = self._frames[HELD_BACK:]
+        return np.concatenate(frames) if frames else np.zeros(0, np.int16)
 
     def heard(self, samples: Samples) -> None:
         """The caller's next 20 ms."""
@@ -65,6 +74,7 @@ class CallTape:
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset."""
         self.keys.append(TapedKey(digit, method, start))
+        self._told.append(len(self._frames) * FRAME_SAMPLES / SAMPLE_RATE)
 
     def key_up(self, duration_ms: int) -> None:
         """The end of the key that was down."""
@@ -73,8 +83,12 @@ class CallTape:
     def over(self, secret: Sequence[tuple[float, float]], published: Sequence[tuple[float, float]]) -> None:
         """The call has ended."""
         shown = {start for start, _ in published}
-        for key in self.keys:
+        for key, told in zip(self.keys, self._told, strict=True):
             key.secret = key.start not in shown
+            begin = key.start - DELAY if key.method == "inband" else told - KNOWN
+            length = None if key.end is None else key.end - key.start
+            key.start = max(begin, 0.0)
+            key.end = None if length is None else key.start + length
         self._then(self)
 
 
