@@ -100,7 +100,7 @@ def read_chart(folder: Path) -> Chart:
         lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]
         story, chart.rows = read_story(records), _rows(records)[:MAX_ROWS]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever another version wrote
         chart.missing.append(JOURNAL)
     try:
         sound = _sound(folder / RECORDING)

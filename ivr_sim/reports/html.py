@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ivr_sim.logs import redacted
 from ivr_sim.reports.artefacts import FILES, RECORDING
@@ -24,10 +24,12 @@ from ivr_sim.reports.verdict import CallVerdict, Run
 
 __all__ = ["write_html"]
 
-CHARTS = 2_700_000  # characters of calls with a chart
-WITHOUT = 1_300_000  # and of those without
+LIMIT = 4_800_000  # bytes of the file
+LEAST = 1_000_000  # of them for calls that are shown, however many there are in the table
+WITH_CHARTS = 0.7  # of what is there for calls: the part of those with a chart
+LINK = 30  # bytes that a link to a call adds to the table
 OPEN = 5  # calls that are unfolded from the start
-LONGEST = 600  # characters of one text
+LONGEST = 300  # characters of one text
 LEGEND = {
     "prompt": "prompt",
     "cut": "prompt cut short",
@@ -53,15 +55,31 @@ def _page(run: Run, path: Path, artefacts: Path) -> str:
         lstrip_blocks=True,
         finalize=_clean,
     )
-    environment.filters["short"] = _short
+    environment.filters["whole"] = _whole
     counts = run.counts
     bad = counts["fail"] + counts["error"]
     verdict = "passed" if not bad else f"of {len(run.calls)} did not pass"
     title = f"{bad or len(run.calls)} {'call' if (bad or len(run.calls)) == 1 else 'calls'} {verdict}"
     if not run.calls:
         title = "no call was planned"
+
+    def page(notes: list[str], linked: set[int], bad: list[str], good: list[str]) -> str:
+        return environment.get_template("run.html").render(
+            run=run,
+            title=f"{title}: ivr-sim {run.command}",
+            counts=counts,
+            notes=notes,
+            bad=Markup("".join(bad)),
+            good=Markup("".join(good)),
+            linked=linked,
+            what=_what,
+            where=_where,
+            words=_words,
+        )
+
+    taken = len(page([], set(), [], []).encode("utf-8", "replace")) + LINK * len(run.calls)
+    writer = _Calls(environment, path, artefacts, room=max(LIMIT - taken, LEAST))
     pages = {True: list[str](), False: list[str]()}
-    writer = _Calls(environment, path, artefacts)
     linked: set[int] = set()
     # Those that did not pass come first, and have the budget.
     for number, call in sorted(enumerate(run.calls), key=lambda numbered: numbered[1].verdict == "pass"):
@@ -72,45 +90,37 @@ def _page(run: Run, path: Path, artefacts: Path) -> str:
         if text is not None:
             linked.add(number)
             pages[passed].append(text)
-    return environment.get_template("run.html").render(
-        run=run,
-        title=f"{title}: ivr-sim {run.command}",
-        counts=counts,
-        notes=writer.notes(),
-        bad=Markup("".join(pages[False])),
-        good=Markup("".join(pages[True])),
-        linked=linked,
-        what=lambda call: _short(_what(call), 200),
-        where=_where,
-        words=_words,
-    )
+    return page(list(writer.notes()), linked, pages[False], pages[True])
 
 
 class _Calls:
-    """Writes one call after the other, as long as there is room."""
+    """Writes one call after the other, as long as there is room: so many bytes."""
 
-    def __init__(self, environment: Environment, path: Path, artefacts: Path) -> None:
+    def __init__(self, environment: Environment, path: Path, artefacts: Path, *, room: int) -> None:
         self._template = environment.get_template("call.html")
         self._from = path.absolute().parent
         self._artefacts = artefacts.absolute()
-        self._charts, self._without = CHARTS, WITHOUT
+        self._charts = round(room * WITH_CHARTS)
+        self._without = room - self._charts
         self._written = self._plain = self._left_out = 0
 
     def call(self, number: int, call: CallVerdict) -> str | None:
         """A call as HTML; None where there is no room even for a short form."""
         if call.folder is not None and self._charts > 0:
             text = self._render(number, call, read_chart(self._artefacts / call.folder))
-            if len(text) <= self._charts:
-                self._charts -= len(text)
+            size = len(text.encode("utf-8", "replace"))
+            if size <= self._charts:
+                self._charts -= size
                 self._written += 1
                 return text
             self._charts = 0  # in the order of the run, not whichever happens to fit
         text = self._render(number, call, None)
-        if len(text) > self._without:
+        size = len(text.encode("utf-8", "replace"))
+        if size > self._without:
             self._without = 0
             self._left_out += 1
             return None
-        self._without -= len(text)
+        self._without -= size
         self._plain += call.folder is not None
         self._written += 1
         return text
@@ -142,7 +152,7 @@ class _Calls:
             if chart or call.folder is None
             else "Its chart is left out, to keep this file small.",
             legend=[] if chart is None else _legend(chart),
-            what=_short(_what(call), 200),
+            what=_what(call),
             where=_where(call),
             words=_words(call),
         )
@@ -194,17 +204,20 @@ def _where(call: CallVerdict) -> str:
 
 def _words(call: CallVerdict) -> str:
     """What a search looks into, besides the name."""
-    return _short(" ".join(filter(None, (call.outcome, _what(call), call.file))), 300)
-
-
-def _short(text: str, longest: int = LONGEST) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return " ".join(filter(None, (call.outcome, _what(call), call.file)))
 
 
 def _clean(value: Any) -> Any:
-    """Nothing that HTML does not take or that turns its reading round, and no card number."""
+    """A text as it may be in the file: not too long, nothing that HTML does not take, no card number."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return redacted(
-        "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
+    text = "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in redacted(value)
     )
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _whole(text: str) -> Markup:
+    """The same for a text that may be long."""
+    lines = text.split("\n")
+    return Markup("\n").join(escape(_clean(line)) for line in lines)
