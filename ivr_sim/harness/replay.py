@@ -1,192 +1,284 @@
-"""Recorded calls through the very same dialogue: in virtual time, or as real calls over SIP.
+"""Calls through the very same dialogue in virtual time: recordings, and scenarios with steps or a profile.
 
-Each recorded call is its own merchant: an authorizer and a stand-in of its own on loopback, with the
-payment key that its label gives. The verdict depends on the recording, the label and the code.
+Each call is its own merchant: an authorizer and a stand-in of its own on loopback, asked over HTTP, with the
+payment key that its label gives. The verdict is a function of the recording, the label and the code: a
+call's clock stands still while HTTP is out or a prompt is rendered, its wall clock is that of the day it was
+recorded on, and whatever is drawn comes from the seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
+import structlog
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
 
-import dtmf
-from authorizer import InvalidCharge
-from dtmf.resample import to_8k
-from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness.caller import Caller, Script
+from ivr_sim.errors import IvrSimError, place
+from ivr_sim.harness.before import run_before
+from ivr_sim.harness.caller import follow
+from ivr_sim.harness.converse import Conversation, converse
+from ivr_sim.harness.fault_network import lossy
+from ivr_sim.harness.faults import check_faults
 from ivr_sim.harness.judge import Seen, judge
-from ivr_sim.harness.reading import read_scenario
-from ivr_sim.harness.scenario import SUFFIX, Given, Scenario
+from ivr_sim.harness.listening import Listener
+from ivr_sim.harness.place import Placer, verdict_of
+from ivr_sim.harness.provision import clock_of, merchant_of
+from ivr_sim.harness.scenario import Case, Press
 from ivr_sim.harness.story import Story
+from ivr_sim.harness.tape import read_caller, with_key
+from ivr_sim.harness.timing import TapeCaller, Timing, playback_of
+from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.ivr import Ivr
-from ivr_sim.journal import Journal, Record
+from ivr_sim.journal import Journal, PromptEnded, PromptStarted, Record
 from ivr_sim.ledger import Ledger
-from ivr_sim.media import Samples
-from ivr_sim.merchant import Merchant
-from ivr_sim.node import SHOP, Node, local_now, local_today, open_library
+from ivr_sim.legs import CallerTape, Playback, RecordingLeg
+from ivr_sim.merchant import Merchant, Outside
+from ivr_sim.node import SHOP, local_now, local_today, open_library
 from ivr_sim.prompts import Library, PicoVoice
+from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict
 
-__all__ = ["Replayer", "find_labels"]
+__all__ = ["Manner", "Replayed", "Replayer", "with_payment_key"]
 
-CALLER = "1001"
+log = structlog.get_logger(__name__)
+Timeline = Sequence[tuple[float, str, float]]
 
 
-def find_labels(paths: Iterable[Path]) -> list[Path]:
-    """The labels that files and folders stand for, sorted within each folder.
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How calls are replayed. It can be pickled.
 
-    A WAV stands for the label beside it. Raises ConfigurationError for what does not exist, for a WAV
-    without a label, and for a folder without recorded calls.
+    data: the data folder, for prompts. artefacts: who keeps what calls leave; None: nobody. sip: as real
+    calls over SIP, in real time. timing: of the keys on recordings (default: see ``playback_of``). set_key: a
+    payment key that takes the place of each call's own. before: a command that is run before each call.
+    at_authorizer, at_openpay: somebody else's services.
     """
-    labels: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(path.rglob(f"*{SUFFIX}"), key=lambda label: str(label).removesuffix(SUFFIX))
-            named = {label.with_name(label.name.removesuffix(SUFFIX)) for label in found}
-            for wav in sorted(path.rglob("*.wav")):
-                if wav.with_suffix("") not in named:
-                    raise ConfigurationError(f"{wav}: no label beside it; write {_label_of(wav).name}")
-            if not found:
-                raise ConfigurationError(f"{path}: no recorded calls (*{SUFFIX} with its WAV) in this folder")
-            labels += found
-        elif not path.exists():
-            raise ConfigurationError(f"{path}: does not exist")
-        elif path.name.endswith(SUFFIX):
-            labels.append(path)
-        elif _label_of(path).exists():
-            labels.append(_label_of(path))
-        else:
-            raise ConfigurationError(f"{path}: no label beside it; write {_label_of(path).name}")
-    return list(dict.fromkeys(labels))
+
+    data: Path
+    artefacts: Artefacts | None = None
+    sip: bool = False
+    timing: Timing | None = None
+    set_key: str | None = None
+    before: str | None = None
+    at_authorizer: Outside | None = None
+    at_openpay: Outside | None = None
 
 
-def _label_of(wav: Path) -> Path:
-    return wav.with_name(wav.with_suffix("").name + SUFFIX)
+@dataclass(frozen=True)
+class Replayed:
+    """What one call came to. timeline: when each prompt began, its name, and when it was over, in seconds."""
+
+    verdict: CallVerdict
+    cause: str | None = None
+    timeline: Timeline = ()
+
+
+@dataclass
+class _Held:
+    """What is gathered of a call while it lasts."""
+
+    records: list[Record] = field(default_factory=list)
+    exchanges: list[tuple[float | None, HttpExchange]] = field(default_factory=list)
+
+    def http(self, exchange: HttpExchange) -> None:
+        """A request is over; it took no time of the call's."""
+        self.exchanges.append((self.records[-1].t if self.records else None, exchange))
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        return Counter(exchange.service for _, exchange in self.exchanges)
 
 
 class Replayer:
-    """Replays labels, each in its own language.
+    """Replays calls in this process, any number at a time; ``stop`` ends the voices that they needed."""
 
-    data: the data folder, for prompts. sip: place real calls with the recording as the caller's voice,
-    instead of virtual time. ``stop`` ends the voices.
-    """
-
-    def __init__(self, reactor: Any, *, data: Path, sip: bool = False) -> None:
+    def __init__(self, reactor: Any, manner: Manner) -> None:
         self._reactor = reactor
-        self._data = data
-        self._sip = sip
+        self._manner = manner
         self._spoken: dict[str, tuple[Library, PicoVoice]] = {}
 
     async def stop(self) -> None:
-        """End the voices that the replays needed."""
+        """End the voices."""
         while self._spoken:
             _, (_, voice) = self._spoken.popitem()
             await voice.stop()
 
-    async def replay(self, path: Path) -> CallVerdict:
-        """Replay one labelled call; what cannot be read or run is an ``error`` with its reason."""
-        name = path.name.removesuffix(SUFFIX)
+    def prompts(self, language: str) -> Library:
+        """The prompts of a language, read once."""
+        if language not in self._spoken:
+            self._spoken[language] = open_library(self._reactor, self._manner.data, language)
+        return self._spoken[language][0]
+
+    async def verdict(self, case: Case) -> CallVerdict:
+        """Replay one call: its verdict."""
+        return (await self.replay(case)).verdict
+
+    async def replay(self, case: Case) -> Replayed:
+        """Replay one call; what cannot be read or run is an ``error`` with its reason."""
         began = self._reactor.seconds()
         try:
-            [case] = read_scenario(path)
-            label = case.scenario
-            assert case.wav is not None
-            samples = read_caller(case.wav)
-            records: list[Record] = []
-            paid = await self._run(name, label, samples, records)
-        except ConfigurationError as error:
-            return CallVerdict(name, "error", reason=str(error))
-        story = Story(records)
-        failure = judge(case, story, Seen(completed=paid))
-        return CallVerdict(
-            name,
-            "fail" if failure else "pass",
-            outcome=story.outcome,
-            expected=label.expect.outcome,
-            entries={k: [value for value, _ in v] for k, v in story.entries.items()},
-            prompts=story.prompts,
-            duration_s=round(story.duration_s, 3),
-            wall_s=round(self._reactor.seconds() - began, 3),
-            failure=failure,
+            return await self._replay(case, began)
+        except CancelledError:
+            raise
+        except IvrSimError as error:
+            reason = str(error)
+        except Exception as error:
+            log.error("a replay broke", call=case.name, error=type(error).__name__, at=place(error))
+            reason = f"internal error: {type(error).__name__} at {place(error)}"
+        return Replayed(
+            CallVerdict(
+                case.name,
+                "error",
+                expected=case.scenario.expect.outcome,
+                wall_s=round(self._reactor.seconds() - began, 3),
+                reason=reason,
+                file=str(case.path),
+                line=case.line_of(),
+                seed=case.scenario.seed,
+            )
         )
 
-    async def _run(self, name: str, label: Scenario, samples: Samples, records: list[Record]) -> int:
-        """Hold the call; returns how many completed charges its order then has."""
-        journal = Journal(local_now)
-        journal.subscribe(records.append)
-        with TemporaryDirectory(prefix="ivr-sim-replay-") as folder:
-            merchant = Merchant(self._reactor, Path(folder), now=local_now, seed=name)
-            merchant.start()
-            try:
-                _issue(merchant, label.given)
-                if self._sip:
-                    await self._call(merchant, journal, label, samples)
-                else:
-                    await self._converse(merchant, journal, label, samples, name)
-                return len(merchant.completed(label.given.order_id, label.given.amount))
-            finally:
-                await merchant.stop()
+    async def _replay(self, case: Case, began: float) -> Replayed:
+        manner = self._manner
+        check_faults(
+            case,
+            virtual=not manner.sip,
+            own_authorizer=manner.at_authorizer is None,
+            own_openpay=manner.at_openpay is None,
+        )
+        playback = None
+        if case.wav is not None:
+            tape = CallerTape(lossy(read_caller(case.wav), case.scenario.faults, case.scenario.seed))
+            if manner.set_key is not None:
+                tape = with_key(tape, case.scenario.given.key, manner.set_key)
+            playback = playback_of(tape, case.scenario, manner.timing)
+        if manner.set_key is not None:
+            case = with_payment_key(case, manner.set_key)
+        if manner.before is not None:
+            await run_before(self._reactor, manner.before, case.scenario.given)
+        if manner.sip:
+            return Replayed(await self._place(case, playback))
+        return await self._converse(case, playback, began)
 
-    async def _converse(
-        self, merchant: Merchant, journal: Journal, label: Scenario, samples: Samples, name: str
-    ) -> None:
-        ledger = Ledger("sqlite://", now=local_now)
-        cashier = merchant.cashier(ledger, journal)
+    async def _place(self, case: Case, playback: Playback | None) -> CallVerdict:
+        placer = Placer(
+            self._reactor,
+            data=self._manner.data,
+            artefacts=self._manner.artefacts or Artefacts(self._manner.data, "none"),
+            caller=None if playback is None else lambda _: TapeCaller(playback),
+            **self._outside,
+        )
+        return await placer.place(case)
+
+    @property
+    def _outside(self) -> dict[str, Any]:
+        return {"at_authorizer": self._manner.at_authorizer, "at_openpay": self._manner.at_openpay}
+
+    async def _converse(self, case: Case, playback: Playback | None, began: float) -> Replayed:
+        scenario = case.scenario
+        held = _Held()
+        listener = Listener(self.prompts(scenario.language))
+        merchant = merchant_of(self._reactor, case, **self._outside)
+        merchant.start()
+        try:
+            talk = await self._talk(case, playback, merchant, listener, held)
+            completed = None
+            if self._manner.at_openpay is None:
+                completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
+        finally:
+            await merchant.stop()
+        announced = listener.announced(held.records)
+        cuts = None
+        if scenario.expect.barge_in_ms is not None:
+            cuts = listener.barge_ins(announced, talk.heard, talk.onsets)
+        seen = Seen(completed=completed, requests=held.requests, barge_ins=cuts, step=talk.failure)
+        story = Story(held.records)
+        failure = judge(case, story, seen) or listener.judge(case, announced, talk.heard)
+        verdict = verdict_of(case, story, failure, self._reactor.seconds() - began)
+        if self._manner.artefacts is not None:
+            verdict = self._manner.artefacts.keep(
+                verdict, held.records, talk.said, talk.heard, held.exchanges, (), talk.masks
+            )
+        cause = story.ended.cause if story.ended else None
+        return Replayed(verdict, cause, _timeline(held.records))
+
+    async def _talk(
+        self, case: Case, playback: Playback | None, merchant: Merchant, listener: Listener, held: _Held
+    ) -> Conversation:
+        scenario = case.scenario
+        journal = Journal(local_now)
+        journal.subscribe(held.records.append)
+        ledger = Ledger("sqlite://", now=clock_of(self._reactor, scenario))
+        cashier = merchant.cashier(ledger, journal, on_exchange=held.http)
         try:
             await cashier.start()
-            shop = merchant.shop(SHOP, cashier, today=lambda: label.recorded_on or local_today())
-            ivr = Ivr(shop, self._prompts(label.language), journal)
-            await ivr.replayed(samples, name=name, to=label.number)
+            shop = merchant.shop(
+                SHOP,
+                cashier,
+                today=lambda: scenario.recorded_on or local_today(),
+                on_exchange=held.http,
+            )
+            ivr = Ivr(shop, listener, journal)
+            if playback is None:
+                return await converse(ivr, case, rest=partial(deferLater, self._reactor, 0))
+            return await _play(ivr, case, playback)
         finally:
             await cashier.stop()
             ledger.close()
 
-    async def _call(self, merchant: Merchant, journal: Journal, label: Scenario, samples: Samples) -> None:
-        today = label.recorded_on or local_today()
-        node = Node(
-            self._reactor, merchant, journal, data=self._data, today=lambda: today,
-            accounts=(CALLER,), language=label.language,
-        )  # fmt: skip
-        phone = None
-        try:
-            await node.start()
-            phone = node.phone(CALLER)
-            await phone.start()
-            await Caller(phone, journal).call(label.number, Script(), tape=samples)
-        finally:
-            if phone is not None:
-                await phone.stop()
-            await node.stop()
 
-    def _prompts(self, language: str) -> Library:
-        """The prompts of a language, read once."""
-        if language not in self._spoken:
-            self._spoken[language] = open_library(self._reactor, self._data, language)
-        return self._spoken[language][0]
-
-
-def _issue(merchant: Merchant, given: Given) -> None:
+async def _play(ivr: Ivr, case: Case, playback: Playback) -> Conversation:
+    call = ivr.call(case.name)
+    leg = RecordingLeg(call, playback)
+    stop = follow(ivr.journal, playback, call=case.name)
     try:
-        merchant.keys.issue(
-            given.amount, given.description, given.order_id, expires_in=timedelta(days=1), key=given.key
-        )
-    except InvalidCharge as wrong:
-        raise ConfigurationError(f"the authorizer does not issue the label's key: {wrong}") from wrong
+        await ivr.held(call, leg, to=case.scenario.number)
+    finally:
+        stop()
+    return Conversation(None, leg.heard, leg.spoken, leg.onsets, call.key_spans())
 
 
-def read_caller(path: Path) -> Samples:
-    """The caller's side of a recording as int16, shape (n,), 8 kHz: the first channel.
+def with_payment_key(case: Case, key: str) -> Case:
+    """The same call with another payment key, in what is given, keyed and expected."""
+    scenario = case.scenario
+    old = scenario.given.key
 
-    Raises ConfigurationError.
-    """
-    try:
-        samples, rate = dtmf.read_wav(path)
-    except (OSError, dtmf.DtmfError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    mono = to_8k(samples[:, 0], rate)
-    return np.clip(np.round(mono * 32768), -32768, 32767).astype(np.int16)
+    def other(value: Any) -> Any:
+        match value:
+            case str():
+                return key if value == old else value
+            case list():
+                return [other(part) for part in value]
+            case dict():
+                return {name: other(part) for name, part in value.items()}
+        return value
+
+    expect = scenario.expect.model_copy(
+        update={"entries": other(scenario.expect.entries), "journal": other(scenario.expect.journal)}
+    )
+    steps = [
+        step.model_copy(update={"press": step.press.replace(old, key)}) if isinstance(step, Press) else step
+        for step in scenario.steps
+    ]
+    given = scenario.given.model_copy(update={"key": key})
+    return replace(
+        case, scenario=scenario.model_copy(update={"given": given, "expect": expect, "steps": steps})
+    )
+
+
+def _timeline(records: Sequence[Record]) -> Timeline:
+    said: list[tuple[float, str, float]] = []
+    for record in records:
+        t = round(record.t or 0.0, 2)
+        match record.event:
+            case PromptStarted(name=name):
+                said.append((t, name, t))
+            case PromptEnded() if said:
+                said[-1] = (said[-1][0], said[-1][1], t)
+    return said

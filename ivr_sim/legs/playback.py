@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,7 +27,29 @@ from ivr_sim.legs.scripted import Turn
 from ivr_sim.legs.speech import FOREVER
 from ivr_sim.media import FRAME_SAMPLES, Samples
 
-__all__ = ["Anchor", "CallerTape", "Piece", "Playback", "Told"]
+__all__ = ["Anchor", "CallerTape", "Down", "KeyEvent", "Piece", "Playback", "Told", "Up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A key went down, in seconds."""
+
+    digit: str = field(repr=False)
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A key was let go; see ``dtmf.Tone``, which shows its digit."""
+
+    digit: str = field(repr=False)
+    start_s: float
+    end_s: float
+    level_dbm0: float
+    twist_db: float
+
+
+KeyEvent = Down | Up | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +57,7 @@ class Told:
     """What a line would be told of a recording, and the tick in whose beginning it would."""
 
     tick: int
-    event: KeyDown | KeyUp | Refused
+    event: KeyEvent
 
 
 class CallerTape:
@@ -55,7 +77,7 @@ class CallerTape:
         receiver = Receiver(keys=KEYS_12, refusals=True)
         events = [*receiver.feed(self.samples), *receiver.refused()]
         # What is known at the end of a block is told before the tick of that block passes.
-        told = [Told(round(event.known_s * TICKS_PER_SECOND) - 1, event) for event in events]
+        told = [Told(round(event.known_s * TICKS_PER_SECOND) - 1, _hidden(event)) for event in events]
         self.told = sorted(told, key=lambda one: one.tick)
 
 
@@ -143,7 +165,7 @@ class Playback:
         last = self._at == len(self._pieces) - 1
         return last and self._position >= self._pieces[self._at].end
 
-    def told(self) -> list[KeyDown | KeyUp | Refused]:
+    def told(self) -> list[KeyEvent]:
         """What a line is told in this tick, in the call's own time."""
         self._follow()
         events = []
@@ -238,12 +260,18 @@ class Playback:
             self._played.append((self._ticks, self._position, piece.end))
 
 
-def _shifted(event: KeyDown | KeyUp | Refused, seconds: float) -> KeyDown | KeyUp | Refused:
+def _hidden(event: KeyDown | KeyUp | Refused) -> KeyEvent:
+    """The same, as something that shows no digit."""
+    match event:
+        case KeyDown(digit=digit, start_s=start):
+            return Down(digit, start)
+        case KeyUp(tone=tone):
+            return Up(tone.digit, tone.start_s, tone.end_s, tone.level_dbm0, tone.twist_db)
+    return event
+
+
+def _shifted(event: KeyEvent, seconds: float) -> KeyEvent:
     """The same at another time."""
-    if isinstance(event, KeyUp):
-        tone = event.tone
-        tone = replace(tone, start_s=tone.start_s + seconds, end_s=tone.end_s + seconds)
-        return replace(event, tone=tone)
-    if isinstance(event, KeyDown):
+    if isinstance(event, Down):
         return replace(event, start_s=event.start_s + seconds)
     return replace(event, start_s=event.start_s + seconds, end_s=event.end_s + seconds)

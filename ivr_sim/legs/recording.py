@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtmf import KeyDown, KeyUp
 from dtmf.refusal import Refused
 from ivr_sim.journal import CallAnswered
 from ivr_sim.legs.leg_call import LegCall
-from ivr_sim.legs.playback import Playback
+from ivr_sim.legs.playback import Down, KeyEvent, Playback, Up
 from ivr_sim.media import FRAME_SAMPLES, Samples
 
 __all__ = ["RecordingLeg"]
@@ -34,6 +33,7 @@ class RecordingLeg:
         self._leaping = leaping
         self._spoken: list[tuple[int, Samples]] = []  # the tick of its beginning
         self._ticks = 0
+        self.onsets: list[float] = []  # when keys went down, in seconds since the answer
 
     async def run(self) -> None:
         """Play the recording to its end, or until the dialogue hangs up."""
@@ -77,13 +77,14 @@ class RecordingLeg:
             self._spoken.append((self._ticks, spoken))
         self._ticks += ticks
 
-    def _tell(self, event: KeyDown | KeyUp | Refused) -> None:
+    def _tell(self, event: KeyEvent) -> None:
         match event:
-            case KeyDown(digit=digit, start_s=start):
+            case Down(digit=digit, start_s=start):
+                self.onsets.append(start)
                 self._call.key_down(digit, "inband", start)
-            case KeyUp(tone=tone):
-                length = round((tone.end_s - tone.start_s) * 1000)
-                self._call.key_up(tone.digit, "inband", tone.start_s, length, tone.level_dbm0, tone.twist_db)
+            case Up(digit=digit, start_s=start, level_dbm0=level, twist_db=twist):
+                length = round((event.end_s - start) * 1000)
+                self._call.key_up(digit, "inband", start, length, level, twist)
             case Refused():
                 length = round((event.end_s - event.start_s) * 1000)
                 self._call.key_refused(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ivr_sim.harness.replay import read_caller
+from ivr_sim.harness.tape import read_caller
 from ivr_sim.media import Samples
 from ivr_sim.node import open_library
 from ivr_sim.prompts import Library

@@ -21,7 +21,7 @@ import world
 from twisted.internet.defer import Deferred
 
 import ivr_sim.openpay.app as stand_in
-from ivr_sim.harness.replay import read_caller
+from ivr_sim.harness.tape import read_caller
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import JsonLines, Record
 from ivr_sim.media import Samples

@@ -22,7 +22,7 @@ import dtmf
 from ivr_sim.cards import Brand
 from ivr_sim.clients.http import Body, HttpClient
 from ivr_sim.dialogue import payment
-from ivr_sim.harness import Replayer
+from ivr_sim.harness import Manner, Replayer, find_cases
 from ivr_sim.journal import ChargeSent, ChargeSettled, KeyPressed, Record
 from ivr_sim.openpay.bank import TestCard
 
@@ -158,9 +158,10 @@ def test_the_verdict_of_a_replay(on_reactor, tmp_path, scenes, search):
     )
 
     async def replay() -> Any:
-        replayer = Replayer(reactor, data=data)
+        replayer = Replayer(reactor, Manner(data=data))
         try:
-            return await replayer.replay(fixture / "call.call.yaml")
+            [case] = find_cases([fixture])
+            return (await replayer.replay(case)).verdict
         finally:
             await replayer.stop()
 

@@ -13,6 +13,7 @@ import dtmf
 from ivr_sim.call import CallerHungUp, CallTooLong, phrase
 from ivr_sim.journal import CallAnswered, KeyPressed, PromptEnded
 from ivr_sim.legs import Anchor, CallerTape, Piece, Playback, RecordingLeg
+from ivr_sim.legs.playback import Down, Up
 
 ASK = phrase("ask_key")
 
@@ -175,7 +176,11 @@ def test_what_is_told_of_a_recording_is_told_when_a_line_would_know_it(line, jou
     receiver = dtmf.Receiver(keys=dtmf.KEYS_12, refusals=True)
     live = []
     for tick in range(len(samples) // 160):
-        live += [(tick, event) for event in receiver.feed(samples[tick * 160 : tick * 160 + 160])]
+        for event in receiver.feed(samples[tick * 160 : tick * 160 + 160]):
+            if isinstance(event, dtmf.KeyDown):
+                live.append((tick, Down(event.digit, event.start_s)))
+            else:
+                live.append((tick, Up(**{f: getattr(event.tone, f) for f in Up.__slots__})))
     assert told == live
     assert len(told) == 12
 
@@ -207,7 +212,7 @@ class TestPieces:
             told += [
                 (tick, event.digit, round(event.start_s, 2))
                 for event in playback.told()
-                if isinstance(event, dtmf.KeyDown)
+                if isinstance(event, Down)
             ]
             playback.leap(1)
         return told
@@ -253,7 +258,7 @@ class TestPieces:
         playback.begun("b")
         met, tick = [], 0
         while not playback.ended:
-            met += [(tick, e.digit) for e in playback.told() if isinstance(e, dtmf.KeyDown)]
+            met += [(tick, e.digit) for e in playback.told() if isinstance(e, Down)]
             ticks = playback.still
             if tick < 60 <= tick + ticks:
                 ticks = 60 - tick
