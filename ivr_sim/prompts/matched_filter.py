@@ -228,7 +228,7 @@ def follow(sound: Signal, wanted: Signal, at: int) -> Track:
     return Track(
         length=length,
         explained=explained,
-        score=min(1.0, max(0.0, total) / np.sqrt(max(norm, 1.0))),
+        score=min(1.0, max(0.0, total) / max(norm, 1.0) ** 0.5),
         gain=gain,
         aligned=aligned,
     )

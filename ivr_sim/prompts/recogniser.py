@@ -85,7 +85,7 @@ class _Current:
 
     rivals: list[_Rival]
     told: bool = False
-    lost: bool = False  # it goes on like none of them
+    stopped: int | None = None  # since when it goes on like none of them
 
 
 class Recogniser:
@@ -130,7 +130,7 @@ class Recogniser:
         self._powers += [float(np.dot(part, part)) / FRAME_SAMPLES for part in heard.reshape(LOOK, -1)]
         del self._powers[:-FLOOR_FRAMES]
         events = self._follow() if self._current is not None else []
-        if self._current is None or self._current.lost:
+        if self._current is None or self._current.stopped is not None:
             events += self._search()
         self._forget()
         return events
@@ -200,8 +200,8 @@ class Recogniser:
     def _follow(self) -> list[PromptBegun | PromptOver]:
         current = self._current
         assert current is not None
-        if current.lost:
-            return self._over(self._end) if self._silent_for(SILENT) else []
+        if current.stopped is not None:
+            return self._over(self._end - SILENT) if self._silent_for(SILENT) else []
         track = self._narrow(current)
         at, wanted = current.rivals[0].at, current.rivals[0].candidate.wanted
         available = self._end - at
@@ -209,13 +209,15 @@ class Recogniser:
             return self._over(at + wanted.offset)
         named = len({rival.candidate.phrase.name for rival in current.rivals}) == 1
         if wanted.audible(track.length, available) >= MISSED:
-            self._from = at + track.length
+            stopped = self._from = at + track.length
             if self._silent_for(available - track.length - 2 * FRAME_SAMPLES):
-                return self._over(self._from, cut=True)
+                return self._over(stopped, cut=True)
             if not current.told:
                 self._current = None  # something else that only begins so
                 return []
-            current.lost = True
+            current.stopped = stopped
+            # The next may have begun at once, and its beginning may have passed for this one's.
+            self._from = stopped - 2 * MISSED
         if track.score < LIKE - BESIDE and not current.told:
             self._current = None
             return []
@@ -245,10 +247,11 @@ class Recogniser:
         """Another prompt begins: the last one was cut, if it stopped right before."""
         current = self._current
         assert current is not None
-        if at - self._from > INTERRUPTED:
+        assert current.stopped is not None
+        if at - current.stopped > INTERRUPTED:
             return self._over(at)
-        current.lost = False
-        return self._over(self._from, cut=True)
+        end, current.stopped = min(current.stopped, at), None
+        return self._over(end, cut=True)
 
     def _silent_for(self, samples: int) -> bool:
         frames = max(1, samples // FRAME_SAMPLES)
@@ -264,7 +267,5 @@ class Recogniser:
         self._current = None
         self._from = end
         self._looks = 0
-        return [
-            *events,
-            PromptOver(phrase.name, None if current.lost else phrase, start, end / SAMPLE_RATE, cut),
-        ]
+        known = phrase if current.stopped is None else None
+        return [*events, PromptOver(phrase.name, known, start, end / SAMPLE_RATE, cut)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
@@ -90,11 +88,13 @@ def test_a_prompt_of_known_name_whose_words_are_not_known(tape, spanish, listen)
     assert [event.name for event in told] == ["bad_key", "bad_key", "ask_key", "ask_key"]
     assert told[1].phrase is None
     assert told[3].phrase == phrase("ask_key")
-    assert told[1].end_s == pytest.approx(0.5 + len(spanish[unknown]) / 8000 + 0.6, abs=0.4)
+    assert told[1].end_s == pytest.approx(0.5 + len(spanish[unknown]) / 8000, abs=0.3)
 
 
-def test_prompts_one_right_after_the_other(tape, spanish, listen):
-    made = tape(spanish).say(phrase("ask_accept"), 2.1, pause=0.06).say(phrase("ask_card"), pause=0.24)
+@pytest.mark.parametrize("pause", [0.0, 0.06, 0.2])
+@pytest.mark.parametrize("cut", [0.9, 2.1, 3.0])
+def test_prompts_one_right_after_the_other(tape, spanish, listen, pause, cut):
+    made = tape(spanish).say(phrase("ask_accept"), cut, pause=pause).say(phrase("ask_card"), pause=0.24)
     made.say(phrase("goodbye"))
     told = [event for _, event in listen(made.sound, spanish)]
     assert [(event.name, event.cut) for event in told if isinstance(event, PromptOver)] == [
@@ -117,13 +117,13 @@ def test_keys_that_come_back_are_not_heard(tape, spanish, listen):
 def test_nothing_is_told_of_what_is_no_prompt(tape, spanish, english, listen):
     dice = np.random.default_rng(2)
     foreign = tape(english)
-    for name in CALL[:3]:
+    for name in CALL[:2]:
         foreign.say(phrase(name))
     for sound in (
         np.zeros(16000, np.int16),
         np.full(16000, -32768, np.int16),
-        dice.normal(scale=3000, size=24000).astype(np.int16),
-        dice.integers(-32768, 32767, 16000).astype(np.int16),
+        dice.normal(scale=3000, size=16000).astype(np.int16),
+        dice.integers(-32768, 32767, 8000).astype(np.int16),
         foreign.sound,
     ):
         assert listen(sound, spanish) == []
@@ -131,21 +131,6 @@ def test_nothing_is_told_of_what_is_no_prompt(tape, spanish, english, listen):
     assert listen(foreign.sound[:8000], {Phrase("nothing"): np.zeros(8000, np.int16)}) == []
 
 
-def test_what_is_told_depends_on_nothing_but_the_sound(tape, spanish, listen):
-    made = tape(spanish).say(phrase("welcome"), 2.0).say(phrase("ask_key"))
-    assert listen(made.sound, spanish) == listen(made.sound, spanish)
-
-
 def test_a_frame_of_another_length_is_refused():
     with pytest.raises(ValueError, match="160 samples"):
         Recogniser({}).feed(np.zeros(80, np.int16))
-
-
-def test_events_come_in_order(tape, english, listen):
-    made = tape(english)
-    for each in list(english)[::6]:
-        made.say(each)
-    told = listen(made.sound, english)
-    assert len(told) == 2 * len(made.announced)
-    for (_, begun), (_, over) in pairwise(told):
-        assert begun.start_s <= over.start_s
