@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness.scenario import STEPS, Case, Scenario, nearest
+from ivr_sim.harness.scenario import Case, Scenario
+from ivr_sim.harness.step import STEPS
+from ivr_sim.harness.vocabulary import nearest, shown
 
 __all__ = ["BadScenario", "Place", "Problem", "dotted", "problems_of"]
 
 Place = tuple[str | int, ...]
 MOST = 40  # problems that are told in full
-# More digits in a row than an order's number is likely to have; they could be a card's.
-_LONG_NUMBER = re.compile(r"\d{12,}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _sentence(found: Any, data: Any, place: Place) -> str:
             return "is missing" + (": write version: 1" if place == ("version",) else "")
         case "extra_forbidden":
             name = str(found["loc"][-1])
-            return f"there is no field {name!r} here; {nearest(name, _fields_at(found['loc']))}"
+            return f"there is no field {shown(name)} here; {nearest(name, _fields_at(found['loc']))}"
         case "literal_error":
             words = re.findall(r"'([^']*)'", found["ctx"]["expected"])
             if words == ["1"]:
@@ -133,7 +133,7 @@ def _no_step(value: Any) -> str:
         return f"{' and '.join(several)} are steps of their own: write each behind a dash"
     if not words:
         return f"a step is one of {', '.join(STEPS)}"
-    return f"there is no step {str(words[0])!r}; {nearest(str(words[0]), STEPS)}"
+    return f"there is no step {shown(words[0])}; {nearest(str(words[0]), STEPS)}"
 
 
 def _fields_at(loc: Iterable[str | int]) -> list[str]:
@@ -149,13 +149,3 @@ def _fields_at(loc: Iterable[str | int]) -> list[str]:
                 model = inner
     names = [field.alias or name for name, field in model.model_fields.items()]
     return [*names, "parameters", "table"] if model is Scenario else names
-
-
-def shown(value: Any) -> str:
-    """A value as it may be shown: short, and without what could be a card's number."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = _LONG_NUMBER.sub(lambda digits: f"<{len(digits[0])} digits>", str(value))
-    return repr(text if len(text) <= 40 else text[:37] + "...")

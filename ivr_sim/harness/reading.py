@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,22 +31,25 @@ def read_scenario(path: Path) -> list[Case]:
     document = read_document(path)
     problems: list[Problem] = []
     cases = []
-    for row in rows_of(document, problems):
+    rows = rows_of(document, problems)
+    wrong: dict[Problem, list[str]] = {}
+    for row in rows:
         data, unfilled = filled(document, row)
-        problems += [_problem(document, row, *said) for said in unfilled.items()]
+        said = list(unfilled.items())
         try:
             scenario = Scenario.model_validate(data)
         except ValidationError as error:
-            said_of = [said for said in problems_of(error, data) if said[0] not in unfilled]
-            problems += [_problem(document, row, *said) for said in said_of]
-            continue
-        problems += [_problem(document, row, *said) for said in _cannot_be(scenario, path.parent)]
-        name = scenario.name or path.name.removesuffix(SUFFIX)
-        if row.name is not None:
-            name = f"{name}[{row.name}]"
-        cases.append(Case(name, scenario, path, document.lines))
+            said += [one for one in problems_of(error, data) if one[0] not in unfilled]
+        else:
+            said += _cannot_be(scenario, path.parent)
+            name = scenario.name or path.name.removesuffix(SUFFIX)
+            name = name if row.name is None else f"{name}[{row.name}]"
+            cases.append(Case(name, scenario, path, document.lines))
+        for place, what in said:
+            wrong.setdefault(_problem(document, row, place, what), []).append(row.name or "")
+    problems += [_in_rows(problem, names, len(rows)) for problem, names in wrong.items()]
     if problems:
-        raise BadScenario(list(dict.fromkeys(problems)))
+        raise BadScenario(problems)
     return cases
 
 
@@ -152,13 +157,20 @@ def _label_of(wav: Path) -> Path:
 
 def _problem(document: Document, row: Row, place: Place, what: str) -> Problem:
     """A problem of one call, at its line; where a row of a table gave the value, at that row's."""
-    in_row = "" if row.name is None else f" (row {row.name})"
     if len(place) == 2 and place[0] == "given" and place[1] in row.values and row.name is not None:
-        return Problem(row.path, row.line, dotted(place), f"{what}{in_row}")
+        return Problem(row.path, row.line, dotted(place), what)
     where = place
     while where and where not in document.lines:
         where = where[:-1]
-    return Problem(document.path, document.lines[where], dotted(place), f"{what}{in_row}")
+    return Problem(document.path, document.lines[where], dotted(place), what)
+
+
+def _in_rows(problem: Problem, names: list[str], rows: int) -> Problem:
+    """A problem with the rows that have it, unless all do."""
+    if len(names) == rows and (rows > 1 or not names[0]):
+        return problem
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return replace(problem, what=f"{problem.what} (row {names[0]}{more})")
 
 
 def _cannot_be(scenario: Scenario, folder: Path) -> Iterator[tuple[Place, str]]:
@@ -176,7 +188,8 @@ def _cannot_be(scenario: Scenario, folder: Path) -> Iterator[tuple[Place, str]]:
     for place, name in _recordings(scenario):
         path = folder / name
         if not path.is_file():
-            yield place, f"{path} does not exist"
+            near = get_close_matches(name, [wav.name for wav in folder.glob("*.wav")], n=1)
+            yield place, f"{path} does not exist" + (f"; did you mean {near[0]}?" if near else "")
         elif wrong := _unusable(path):
             yield place, f"{path}: {wrong}"
     for at, step in enumerate(scenario.steps):

@@ -9,38 +9,36 @@ Whatever is written in a file comes here as text; the types are made here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from ivr_sim import journal
-from ivr_sim.dialogue import TRIED, Outcome
 from ivr_sim.harness.faults import Faults
+from ivr_sim.harness.step import HangUp, Hear, Model, Play, Press, Step, Wait
+from ivr_sim.harness.vocabulary import (
+    ENTRIES,
+    EVENTS,
+    SECRET_ENTRIES,
+    CardName,
+    OutcomeName,
+    PromptName,
+    known,
+)
 from ivr_sim.journal import KeyMethod
-from ivr_sim.openpay import TEST_CARDS
-from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
-from ivr_sim.prompts.template import parameters_of
+from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue
 
 __all__ = [
-    "ENTRIES",
-    "EVENTS",
-    "SECRET_ENTRIES",
     "SUFFIX",
     "CallerSettings",
     "Case",
@@ -56,71 +54,20 @@ __all__ = [
     "Step",
     "ToneSettings",
     "Wait",
-    "known",
-    "nearest",
 ]
 
 SUFFIX = ".call.yaml"
-# What the dialogues ask for; what is secret is in no journal, so nothing can be expected of it.
-ENTRIES = ("payment_key", "accept", "another_card", "keypad")
-SECRET_ENTRIES = ("card_number", "expiry", "cvv")
-OUTCOMES = (*map(str, Outcome), TRIED)
-CARDS = tuple(card.name for card in TEST_CARDS)
-# What may be heard, and what each prompt says; amounts come with their currency.
-PARAMETERS: Mapping[str, set[str]] = {
-    name: parameters_of(text) | ({"currency"} if "amount" in parameters_of(text) else set())
-    for name, text in LANGUAGES[DEFAULT_LANGUAGE].items()
-}
-PROMPTS = tuple(PARAMETERS)
-EVENTS: Mapping[str, tuple[str, ...]] = {
-    kind.__name__: tuple(f.name.rstrip("_") for f in fields(kind)) for kind in journal.Event.__subclasses__()
-}
-KEYS = frozenset("0123456789*#ABCD")
 
 State = Literal["payable", "paid", "expired", "cancelled", "missing"]
 Profile = Literal["fast", "slow", "hesitant", "interrupts", "corrects", "silent", "hangs_up"]
 STOPS: tuple[Profile, ...] = ("silent", "hangs_up")  # those that stop at a prompt
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """The end of a sentence: which of ``words`` may have been meant, or which there are."""
-    words = list(words)
-    found = get_close_matches(word, words, n=1, cutoff=0.6)
-    if found:
-        return f"did you mean {found[0]}?"
-    return f"known are {', '.join(words)}" if words else "there are none"
-
-
-def known(what: str, word: str, words: Iterable[str]) -> str:
-    """``word``, if it is one of ``words``. Raises ValueError that says which may have been meant."""
-    words = list(words)
-    if word in words:
-        return word
-    return _wrong(f"there is no {what} {word!r}; {nearest(word, words)}")
-
-
 def _wrong(sentence: str) -> NoReturn:
     raise ValueError(sentence)
 
 
-def _one_of(what: str, words: tuple[str, ...]) -> AfterValidator:
-    return AfterValidator(lambda word: known(what, word, words))
-
-
-def _listed(words: tuple[str, ...]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": list(words)})
-
-
-PromptName = Annotated[str, _one_of("prompt", PROMPTS), _listed(PROMPTS)]
-CardName = Annotated[str, _one_of("test card", CARDS), _listed(CARDS)]
-OutcomeName = Annotated[str, _one_of("outcome", OUTCOMES), _listed(OUTCOMES)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Given(_Model):
+class Given(Model):
     """What there is before the call: a payment key at the authorizer, and the payer's card.
 
     state: how the key stands there; ``missing``: it is unknown. card: a test card by its name, or several,
@@ -156,101 +103,6 @@ class Given(_Model):
         return [self.card] if isinstance(self.card, str) else list(self.card)
 
 
-class Hear(_Model):
-    """The caller hears a prompt to its end, or for so many seconds of it, and goes on.
-
-    with: parameters that it must be said with. within: seconds from the step's beginning until the prompt
-    begins. for: seconds from the prompt's beginning after which the caller goes on, whether or not it has
-    ended; a key pressed then cuts it.
-    """
-
-    hear: PromptName
-    with_: Annotated[dict[str, str], Field(alias="with")] = {}
-    within: Annotated[float, Field(gt=0, le=600)] = 30.0
-    for_: Annotated[float | None, Field(alias="for", ge=0, le=60)] = None
-
-    @model_validator(mode="after")
-    def _says_it(self) -> Hear:
-        for name in self.with_:
-            known(f"parameter of {self.hear}", name, PARAMETERS[self.hear])
-        return self
-
-    def __str__(self) -> str:
-        return f"hear {self.hear}"
-
-
-class Press(_Model):
-    """The caller presses keys: 0-9, ``*``, ``#``, A-D. by: unless it is the caller's own way."""
-
-    press: str
-    by: KeyMethod | None = None
-
-    @field_validator("press")
-    @classmethod
-    def _are_keys(cls, keys: str) -> str:
-        if not keys or set(keys) - KEYS:
-            _wrong('keys are 0-9, *, #, A-D, in quotes where YAML needs them: press: "{key}#"')
-        return keys
-
-    def __str__(self) -> str:
-        return f"press {len(self.press)} keys" if len(self.press) > 1 else "press a key"
-
-
-class Play(_Model):
-    """The caller plays a recording: a WAV beside the scenario."""
-
-    play: Annotated[str, Field(min_length=1)]
-
-    def __str__(self) -> str:
-        return f"play {self.play}"
-
-
-class Wait(_Model):
-    """The caller waits so many seconds."""
-
-    wait: Annotated[float, Field(ge=0, le=600)]
-
-    def __str__(self) -> str:
-        return f"wait {self.wait:g} s"
-
-
-class HangUp(_Model):
-    """The caller hangs up."""
-
-    hang_up: Literal[""] = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_written(cls, value: Any) -> Any:
-        return {} if value == "hang_up" else value
-
-    def __str__(self) -> str:
-        return "hang up"
-
-
-STEPS: Mapping[str, type[_Model]] = {
-    "hear": Hear, "press": Press, "play": Play, "wait": Wait, "hang_up": HangUp,
-}  # fmt: skip
-
-
-def _kind(value: Any) -> str | None:
-    """Which step this is, by the word that it has; what is none of them becomes an error."""
-    if isinstance(value, _Model):
-        return type(value).__name__
-    words = [value] if value == "hang_up" else [w for w in STEPS if isinstance(value, Mapping) and w in value]
-    return STEPS[words[0]].__name__ if len(words) == 1 else None
-
-
-Step = Annotated[
-    Annotated[Hear, Tag("Hear")]
-    | Annotated[Press, Tag("Press")]
-    | Annotated[Play, Tag("Play")]
-    | Annotated[Wait, Tag("Wait")]
-    | Annotated[HangUp, Tag("HangUp")],
-    Discriminator(_kind),
-]
-
-
 def _parts(value: Any) -> str | None:
     return {2: "begun", 3: "over"}.get(len(value)) if isinstance(value, list | tuple) else None
 
@@ -262,7 +114,7 @@ Began = Annotated[
 ]
 
 
-class CallerSettings(_Model):
+class CallerSettings(Model):
     """How the caller behaves.
 
     profile: one of the callers that need no steps; at: the prompt at which it falls silent or hangs up.
@@ -285,7 +137,7 @@ class CallerSettings(_Model):
         return self
 
 
-class ToneSettings(_Model):
+class ToneSettings(Model):
     """What the keys sound like, where they are tones.
 
     level_dbm0: of each of the two tones; twist_db: the high one's level minus the low one's. noise_dbm0 or
@@ -304,14 +156,14 @@ class ToneSettings(_Model):
         return self
 
 
-class Requests(_Model):
+class Requests(Model):
     """How many HTTP requests each service gets."""
 
     authorizer: Annotated[int | None, Field(ge=0)] = None
     openpay: Annotated[int | None, Field(ge=0)] = None
 
 
-class Expected(_Model):
+class Expected(Model):
     """What must have happened; what is not written is not judged.
 
     cause: the outcome's, ``null`` for none. entries: per field the value that counted, or the list of all
@@ -324,9 +176,9 @@ class Expected(_Model):
 
     outcome: OutcomeName | None = None
     cause: str | None = None
-    entries: dict[str, str | list[str]] = {}
-    prompts: list[PromptName] = []
-    journal: list[dict[str, Any]] = []
+    entries: dict[str, str | list[str]] = Field(default_factory=dict)
+    prompts: list[PromptName] = Field(default_factory=list)
+    journal: list[dict[str, Any]] = Field(default_factory=list)
     requests: Requests = Requests()
     charges: Annotated[int | None, Field(ge=0)] = None
     barge_in_ms: Annotated[float | None, Field(gt=0)] = None
@@ -352,7 +204,7 @@ class Expected(_Model):
         return journal
 
 
-class Scenario(_Model):
+class Scenario(Model):
     """One call: what it is given, what its caller does, and what must come of it.
 
     What the caller does is said by exactly one of ``wav`` (a recording beside the file), ``steps`` and
@@ -371,10 +223,10 @@ class Scenario(_Model):
     caller: CallerSettings = CallerSettings()
     tone: ToneSettings = ToneSettings()
     expect: Expected = Expected()
-    steps: list[Step] = []
+    steps: list[Step] = Field(default_factory=list)
     faults: Faults = Faults()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    timeline: list[Began] = []
+    timeline: list[Began] = Field(default_factory=list)
 
     @field_validator("language")
     @classmethod

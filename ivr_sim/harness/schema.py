@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ivr_sim.harness.scenario import ENTRIES, EVENTS, Given, Scenario
+from ivr_sim.harness.scenario import Given, Scenario
+from ivr_sim.harness.vocabulary import ENTRIES, EVENTS
 
 __all__ = ["schema"]
 

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from ivr_sim.harness.document import Document, read_text
-from ivr_sim.harness.problem import Place, Problem, dotted, shown
+from ivr_sim.harness.problem import Place, Problem, dotted
 from ivr_sim.harness.profile import card_keys
-from ivr_sim.harness.scenario import CARDS, Given
+from ivr_sim.harness.scenario import Given
+from ivr_sim.harness.vocabulary import CARDS, shown
 
 __all__ = ["Row", "filled", "rows_of"]
 
@@ -122,7 +123,7 @@ def _no_value(name: str, known: Mapping[str, Any]) -> str:
         return f"{{{name}}} may only be pressed, and only of a card that is given"
     near = get_close_matches(name, list(known), n=1)
     meant = f"did you mean {{{near[0]}}}?" if near else "write it under parameters, or {{ for a brace"
-    return f"no value for {{{name}}}; {meant}"
+    return f"no value for {{{shown(name)[1:-1]}}}; {meant}"
 
 
 def _keys_of(card: Any) -> dict[str, str]:
@@ -153,7 +154,7 @@ def _parameters(document: Document, problems: list[Problem]) -> dict[str, str]:
         if name in Given.model_fields:
             what = f"{name} belongs under given, where it is a placeholder, too"
         elif not _NAME.fullmatch(name) or name.startswith(CARD_KEYS):
-            what = f"{name!r} cannot be the name of a parameter"
+            what = f"{shown(name)} cannot be the name of a parameter"
         elif not isinstance(value, str):
             what = f"a text is due, not {shown(value)}"
         if what:
@@ -232,12 +233,12 @@ def _check_columns(
                 continue
             seen.add(column)
             if column.startswith(CARD_KEYS):
-                what = f"{column!r} is no column: a card is given by its name (card)"
+                what = f"{shown(column)} is no column: a card is given by its name (card)"
                 problems.append(Problem(row.path, row.line, "table", what))
                 continue
             near = get_close_matches(column, asked, n=1)
             meant = f"did you mean {near[0]}?" if near else f"write {{{column}}} where it belongs"
-            what = f"the column {column!r} is used nowhere; {meant}"
+            what = f"the column {shown(column)} is used nowhere; {meant}"
             problems.append(Problem(row.path, row.line, "table", what))
     for name in parameters:
         if name not in asked:

@@ -146,7 +146,8 @@ def test_a_case_survives_pickling(write):
          " recorded_on, given, caller, tone, expect, steps, faults, seed, timeline, parameters, table"),
         (("number", "nubmer"), "2: nubmer: there is no field 'nubmer' here; did you mean number?"),
         (('"5000"', "5 0 0"), "2: number: '5 0 0' holds what cannot stand here; letters, digits and"),
-        (("wav: x.wav", "wav: y.wav"), "3: wav: FOLDER/y.wav does not exist"),
+        (("wav: x.wav", "wav: other.wav"), "3: wav: FOLDER/other.wav does not exist"),
+        (("wav: x.wav", "wav: X.wav"), "3: wav: FOLDER/X.wav does not exist; did you mean x.wav?"),
         (("wav: x.wav\n", ""),
          "1: nothing says what the caller does: write one of wav, steps and caller.profile"),
         (("wav: x.wav", "wav: x.wav\ncaller: {profile: fast}"),
@@ -354,6 +355,17 @@ def test_what_is_wrong_with_a_csv(write, rows, said):
 def test_what_is_wrong_with_rows(write, change, said):
     text = ROWS.replace(*change, 1)
     assert told(write(text))[0].startswith(f"x.call.yaml:{said}")
+
+
+def test_what_is_wrong_with_several_rows_is_told_once(write):
+    every = told(write(ROWS.replace("hear: ask_key", "hear: ask_kee")))
+    assert every == ["x.call.yaml:8: steps[0].hear: there is no prompt 'ask_kee'; did you mean ask_key?"]
+    one = told(write(ROWS.replace("outcome: rejected", "outcome: reject")))
+    assert one == [
+        "x.call.yaml:12: expect.outcome: there is no outcome 'reject'; did you mean rejected? (row 2)"
+    ]
+    two = told(write(ROWS.replace("approved}", "approve}").replace("rejected}", "approve}")))
+    assert two[0].endswith("there is no outcome 'approve'; did you mean approved? (row cheap and 1 more)")
 
 
 def test_a_table_that_is_none(write):

@@ -11,7 +11,7 @@ import pytest
 from ivr_sim.harness import scenario as model
 from ivr_sim.harness.profile import MANNERS
 from ivr_sim.harness.reading import BadScenario, read_scenario
-from ivr_sim.harness.scenario import PARAMETERS
+from ivr_sim.harness.vocabulary import OUTCOMES, PARAMETERS, SECRET_ENTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -60,7 +60,7 @@ def test_every_field_is_on_the_page(part):
 
 def test_every_choice_is_on_the_page():
     words = set(re.findall(r"[a-z_0-9]+", PAGE))
-    choices = {*get_args(model.Profile), *get_args(model.State), *model.OUTCOMES, *model.SECRET_ENTRIES}
+    choices = {*get_args(model.Profile), *get_args(model.State), *OUTCOMES, *SECRET_ENTRIES}
     assert choices - words == set()
 
 
