@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, gatherResults
 import dtmf
 from ivr_sim.call import Phrase
 from ivr_sim.dialogue import Limits
-from ivr_sim.harness import HANG_UP, Caller, Heard, Script, late
+from ivr_sim.harness import HANG_UP, Caller, Faults, Heard, Script, way_to_authorizer
 from ivr_sim.journal import (
     AuthorizerReplied,
     CallAnswered,
@@ -101,8 +101,8 @@ class House:
         self.journal = Journal(local_now)
         self.journal.subscribe(self.records.append)
         self.recordings = folder / "recordings"
-        around = options.pop("around", None)
-        self.merchant = Merchant(reactor, folder / "services", now=local_now, around=around)
+        way = way_to_authorizer(reactor, options.pop("faults", Faults()))
+        self.merchant = Merchant(reactor, folder / "services", now=local_now, to_authorizer=way)
         self.merchant.start()
         self.node = Node(
             reactor, self.merchant, self.journal, data=folder, out=self.recordings, accounts=users, **options
@@ -313,7 +313,11 @@ def test_no_card_digit_outlives_the_call(scene):
 def troubled(on_reactor, tmp_path_factory) -> dict[str, Told]:
     """A call to each of three houses at the same time, whose authorizers are down, late, and nearly late."""
     folder = tmp_path_factory.mktemp("troubled")
-    delays = {"down": None, "late": late(5.1), "in_time": late(4.5)}
+    troubles = {
+        "down": Faults(authorizer="down"),
+        "late": Faults(authorizer_delay=5.1),
+        "in_time": Faults(authorizer_delay=4.5),
+    }
 
     async def call(house: House) -> Told:
         heard = await house.call("caller", Plan({"ask_key": ["{key}#"], "ask_accept": ["2"]}))
@@ -321,11 +325,10 @@ def troubled(on_reactor, tmp_path_factory) -> dict[str, Told]:
         return house.told("caller", heard)
 
     async def play_them() -> dict[str, Told]:
-        houses = {name: House(folder / name, ("caller",), around=around) for name, around in delays.items()}
+        houses = {name: House(folder / name, ("caller",), faults=faults) for name, faults in troubles.items()}
         try:
             for house in houses.values():
                 await house.node.start()
-            await houses["down"].merchant.authorizer.stop()
             calls = [Deferred.fromCoroutine(call(house)) for house in houses.values()]
             return dict(zip(houses, await gatherResults(calls), strict=True))
         finally:

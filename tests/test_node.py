@@ -24,7 +24,7 @@ from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred, gatherResults
 
 from ivr_sim.call import phrase
-from ivr_sim.harness import HANG_UP, Caller, Script, late
+from ivr_sim.harness import HANG_UP, Caller, Faults, Script, way_to_authorizer
 from ivr_sim.journal import CallEnded, CallOffered, EntryAccepted, Event, Journal, Record
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import MERCHANT_KEYS, Node, local_now, open_library
@@ -42,11 +42,12 @@ REJECT = {"welcome": ["{key}#"], "amount": ["2"], "rejected": [HANG_UP]}
 class House:
     """A merchant, a node, and telephones that dial it."""
 
-    def __init__(self, folder: Path, around: Any = None) -> None:
+    def __init__(self, folder: Path, faults: Faults | None = None) -> None:
         self.records: list[Record] = []
         self.journal = Journal(local_now)
         self.journal.subscribe(self.records.append)
-        self.merchant = Merchant(reactor, folder / "services", now=local_now, around=around)
+        way = way_to_authorizer(reactor, faults or Faults())
+        self.merchant = Merchant(reactor, folder / "services", now=local_now, to_authorizer=way)
         self.node = Node(reactor, self.merchant, self.journal, data=folder, accounts=USERS)
 
     async def start(self) -> None:
@@ -348,7 +349,7 @@ def test_a_cancel_on_the_heels_of_the_invite(on_reactor, house, wire_phone) -> N
 
 def test_who_calls_while_the_node_stops_is_told_that_it_is_busy(on_reactor, tmp_path) -> None:
     """The call under way is awaited, and none comes after it."""
-    house = House(tmp_path, around=late(1.5))
+    house = House(tmp_path, Faults(authorizer_delay=1.5))
 
     async def play() -> tuple[Ended, Ended]:
         await house.start()

@@ -6,10 +6,9 @@ to Openpay in ``fault_services``. All of it is seeded: the same seed loses the s
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,7 +18,7 @@ from ivr_sim.openpay import TEST_CARDS
 if TYPE_CHECKING:
     from ivr_sim.harness.scenario import Case
 
-__all__ = ["FAULTS", "LATE_SECONDS", "AuthorizerFault", "Faults", "NamedFault", "check_faults", "late"]
+__all__ = ["FAULTS", "AuthorizerFault", "Faults", "NamedFault", "check_faults"]
 
 DECLINE = "decline:"
 # The codes with which a bank declines: those that some test card is declined with.
@@ -223,7 +222,7 @@ FAULTS: Mapping[str, NamedFault] = {
         openpay="lost_answer",
     ),
     "openpay_twice": _harmless(
-        "the charge reaches Openpay twice, and the second answer, 1006, comes back",
+        "the charge reaches Openpay twice, and the answer to the second, a refusal, comes back",
         "Openpay is asked whose charge it has; the caller hears that it is paid",
         openpay="twice",
     ),
@@ -247,19 +246,3 @@ FAULTS: Mapping[str, NamedFault] = {
         cause="already_paid",
     ),
 }
-
-LATE_SECONDS = 5.1
-Wsgi = Callable[..., Iterable[bytes]]
-
-
-def late(seconds: float) -> Callable[[Wsgi], Wsgi]:
-    """Wrap a WSGI application so that it answers late, in its own thread."""
-
-    def around(app: Wsgi) -> Wsgi:
-        def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            threading.Event().wait(seconds)
-            return app(environ, start_response)
-
-        return answer
-
-    return around

@@ -44,7 +44,7 @@ from ivr_sim.prompts import Library, PicoVoice
 from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict
 
-__all__ = ["Manner", "Replayed", "Replayer", "with_payment_key"]
+__all__ = ["Manner", "Replayed", "Replayer", "not_run", "with_payment_key"]
 
 log = structlog.get_logger(__name__)
 Timeline = Sequence[tuple[float, str, float]]
@@ -95,6 +95,22 @@ class _Held:
         return Counter(exchange.service for _, exchange in self.exchanges)
 
 
+def not_run(case: Case, reason: str, began: float = 0.0, clock: Any = None) -> Replayed:
+    """What is told of a call that could not be run."""
+    return Replayed(
+        CallVerdict(
+            case.name,
+            "error",
+            expected=case.scenario.expect.outcome,
+            wall_s=0.0 if clock is None else round(clock.seconds() - began, 3),
+            reason=reason,
+            file=str(case.path),
+            line=case.line_of(),
+            seed=case.scenario.seed,
+        )
+    )
+
+
 class Replayer:
     """Replays calls in this process, any number at a time; ``stop`` ends the voices that they needed."""
 
@@ -131,18 +147,7 @@ class Replayer:
         except Exception as error:
             log.error("a replay broke", call=case.name, error=type(error).__name__, at=place(error))
             reason = f"internal error: {type(error).__name__} at {place(error)}"
-        return Replayed(
-            CallVerdict(
-                case.name,
-                "error",
-                expected=case.scenario.expect.outcome,
-                wall_s=round(self._reactor.seconds() - began, 3),
-                reason=reason,
-                file=str(case.path),
-                line=case.line_of(),
-                seed=case.scenario.seed,
-            )
-        )
+        return not_run(case, reason, began, self._reactor)
 
     async def _replay(self, case: Case, began: float) -> Replayed:
         manner = self._manner
@@ -154,7 +159,10 @@ class Replayer:
         )
         playback = None
         if case.wav is not None:
-            tape = CallerTape(lossy(read_caller(case.wav), case.scenario.faults, case.scenario.seed))
+            sound = read_caller(case.wav)
+            if not manner.sip:  # there, packets are lost
+                sound = lossy(sound, case.scenario.faults, case.scenario.seed)
+            tape = CallerTape(sound)
             if manner.set_key is not None:
                 tape = with_key(tape, case.scenario.given.key, manner.set_key)
             playback = playback_of(tape, case.scenario, manner.timing)
@@ -215,7 +223,8 @@ class Replayer:
         journal = Journal(local_now)
         journal.subscribe(held.records.append)
         ledger = Ledger("sqlite://", now=clock_of(self._reactor, scenario))
-        cashier = merchant.cashier(ledger, journal, on_exchange=held.http)
+        # Openpay is this call's alone: what it does not know now is not on its way to it any more.
+        cashier = merchant.cashier(ledger, journal, on_exchange=held.http, between_looks=0)
         try:
             await cashier.start()
             shop = merchant.shop(
