@@ -30,7 +30,6 @@ from ivr_sim.harness.wiretap import Wiretap
 from ivr_sim.journal import CallFailed, Journal, KeyMethod, Record
 from ivr_sim.legs.scripted import TickingCaller
 from ivr_sim.media import MediaEngine
-from ivr_sim.merchant import Outside
 from ivr_sim.node import Node, local_now, local_today
 from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict, Failure
@@ -38,7 +37,7 @@ from ivr_sim.sip.states import Ended
 from ivr_sim.sip.transport import WILDCARDS, Address, local_host
 from ivr_sim.sip.user_agent import UserAgent
 
-__all__ = ["Placer", "Player", "telephone_of", "verdict_of"]
+__all__ = ["Placer", "Player", "not_answered", "telephone_of", "verdict_of"]
 
 CALLER = "1001"
 
@@ -59,7 +58,7 @@ class Placer:
         artefacts: Artefacts,
         by: KeyMethod | None = None,
         caller: Callable[[Case], Player] | None = None,
-        **outside: Outside | None,
+        **outside: Any,
     ) -> None:
         self._reactor = reactor
         self._data = data
@@ -115,7 +114,7 @@ class Placer:
                 completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
         if telephone.problem:
             raise ConfigurationError(f"{case.path}: {telephone.problem}")
-        records = tap.records or [_not_answered(ended)]
+        records = tap.records or [not_answered(ended)]
         stuck = failure_of(caller, case) if isinstance(caller, ScriptedCaller) else None
         seen = Seen(completed=completed, requests=tap.requests, step=stuck)
         story = Story(records)
@@ -186,7 +185,7 @@ def verdict_of(case: Case, story: Story, failure: Failure | None, wall_s: float)
     )
 
 
-def _not_answered(ended: Ended) -> Record:
+def not_answered(ended: Ended) -> Record:
     """What is told of a call that the line never heard of."""
     return Record(
         1, None, None, local_now(), CallFailed(status=ended.status or 408, reason=ended.reason or "no answer")

@@ -37,6 +37,7 @@ class _Prompt:
     params: Mapping[str, str] | None
     begun: int
     over: int | None = None
+    step: int | None = None  # the hear that took it
 
 
 class ScriptedCaller:
@@ -84,15 +85,30 @@ class ScriptedCaller:
         """When the caller's keys went down, in seconds since the answer."""
         return self._keypad.onsets
 
-    def begun(self, name: str, params: Mapping[str, str] | None) -> None:
-        """A prompt begins; params: None where nobody knows them."""
+    def begun(self, name: str, params: Mapping[str, str] | None, *, t: float | None = None) -> None:
+        """A prompt begins; params: None where nobody knows them yet; t: when it did, if that is not now."""
         self.over()
-        self._heard.append(_Prompt(name, params, self._tick))
+        self._heard.append(_Prompt(name, params, self._tick if t is None else _ticks(t)))
 
-    def over(self, *, cut: bool = False) -> None:
-        """The prompt that sounds, if one does, is over: said whole, or cut."""
-        if self._heard and self._heard[-1].over is None:
-            self._heard[-1].over = self._tick
+    def over(
+        self, *, cut: bool = False, params: Mapping[str, str] | None = None, t: float | None = None
+    ) -> None:
+        """The prompt that sounds, if one does, is over: said whole, or cut.
+
+        params: those that are known only now; what a step wanted of them is compared after all.
+        """
+        if not self._heard or self._heard[-1].over is not None:
+            return
+        prompt = self._heard[-1]
+        prompt.over = self._tick if t is None else _ticks(t)
+        if params is None:
+            return
+        prompt.params = params
+        step = None if prompt.step is None else self._steps[prompt.step]
+        if isinstance(step, Hear) and not _fits(step, prompt) and not self._gone:
+            self._at, self._taken = prompt.step or 0, len(self._heard) - 1
+            self._fail(step)
+            self._gone = True
 
     def tick(self) -> Turn:
         """20 ms begin: what the caller does in them."""
@@ -152,6 +168,7 @@ class ScriptedCaller:
         for index in range(self._taken, len(self._heard)):
             if _fits(step, self._heard[index]):
                 self._taken = index + 1
+                self._heard[index].step = self._at
                 self._prompt, self._hear = self._heard[index], step
                 return True
         # What was heard before may go on for longer than this step waits.
