@@ -44,7 +44,7 @@ def test_no_error_no_overlap_and_good_to_read(tmp_path, evidence, width, dark):
     assert CHROMIUM is not None
     done = subprocess.run(
         [
-            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
             f"--blink-settings=preferredColorScheme={0 if dark else 1}",
             "--enable-logging=stderr", "--dump-dom", page.as_uri(),
