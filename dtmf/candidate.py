@@ -1,7 +1,8 @@
 """Blocks that passed the screen, and which of them are worth a second look.
 
-A block is a candidate if its pair goes on 10 ms earlier or later, on its frequencies; or if the block before
-it is one and has the same key as loud. The former is asked of a tone's first block, the latter of the others.
+A block is a candidate if the one before it or after it has the same key, as loud; or if its pair goes on
+10 ms earlier or later, on its frequencies. A block that only the start of a tone is in is none: so little is
+no key yet, and the next block is filled.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import numpy.typing as npt
 from dtmf.goertzel import HOP, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats
 from dtmf.screen import Seen
 
-__all__ = ["AROUND", "goes_on", "is_the_same"]
+__all__ = ["AROUND", "goes_on", "is_the_same", "is_the_start"]
 
 AROUND = 2 * WINDOW  # samples: a block, and half of one on either side
 _OFF = np.float32(0.032)  # of its frequency, by which a tone may seem to be off in 30 ms of noise
 _EVEN = np.float32(0.22)  # of the power: a hole may follow
 _STRONG = np.float32(0.5)  # of its group's power
+_START = np.float32(5)  # power of the next block: it is filled, and less than half of this one
 _AS_LOUD = np.float32(2)  # power, at most so many times
 
 
@@ -27,6 +29,12 @@ def is_the_same(now: Seen, before: Seen) -> npt.NDArray[np.bool_]:
     for here, there in ((now.low, before.low), (now.high, before.high)):
         same &= (here < _AS_LOUD * there) & (there < _AS_LOUD * here)
     return same
+
+
+def is_the_start(now: Seen, after: Seen) -> npt.NDArray[np.bool_]:
+    """Whether blocks hold but the start of what those after them hold."""
+    start: npt.NDArray[np.bool_] = now.key == after.key
+    return start & (after.low > _START * now.low) & (after.high > _START * now.high)
 
 
 def goes_on(sound: Floats, key: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ met at once. Where hum or a dial tone is in the way, the same is asked of window
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +17,26 @@ import numpy.typing as npt
 from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats, amplitude
 from dtmf.look import (
     FRAME_START,
-    Measured,
-    Pieces,
+    Complex,
+    Keys,
     Windows,
-    chosen,
-    measure,
-    pieces,
-    put,
+    squared,
     third_peak,
+    tones_of,
     window_loss,
     windows,
     windows_nulled,
 )
+from dtmf.measurement import LAG, Measured, measure, off_hz
+from dtmf.piece import Pieces, pieces
 from dtmf.standards import Decision
 
 __all__ = ["ACCEPT", "REFUSE", "WAIT", "Judge", "Said"]
 
 REFUSE, ACCEPT, WAIT = 0, 1, 2
 
-Keys = npt.NDArray[np.int8]
 Bools = npt.NDArray[np.bool_]
-Complex = npt.NDArray[np.complex64]
 
-_LAG = 2  # windows
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
 _HOPE = 0.40  # of the power must be in the pair, somewhere
 _OF_THE_REST = 0.6  # of what is no hum, where there is more of that than
@@ -50,8 +48,13 @@ _LATE = 0.065 * RATE
 _LONG_ENOUGH = 0.040 * RATE  # unclean tones are judged by at least so much of them
 _BEFORE = 160  # samples before an onset that say something about it
 # The windows that are the newest three blocks, and those 10 ms before and after them (there is none after).
-_AROUND = np.array([[6, 10, 12], [8, 12, 14], [10, 14, 16]])
-_HZ_LOW, _HZ_HIGH = TONES_HZ[:4].astype(np.float32), TONES_HZ[4:].astype(np.float32)
+_MIDST = np.array([8, 12, 14])
+_AROUND = _MIDST + np.array([[-LAG], [0], [LAG]])
+_QUARTER_OF = _AROUND.T[:, :, None] + np.arange(WINDOW // HOP)  # of the look, in each of these
+_PURE = np.float32(0.9)  # of the power: there is no room for a low band, nor for a third peak
+_MORE = 1.6  # power ratio, by which the twist of a single window may be more
+_TOO_LOUD = np.float32(0.56)  # a third peak, relative to the weaker tone's power: -2.5 dB
+_HZ = TONES_HZ.astype(np.float32)
 
 
 # What an unclean look is judged by: a linear discriminant, fitted to tell keys in noise, hum, dial tones,
@@ -91,7 +94,7 @@ class Judge:
 
     def __init__(self, decision: Decision) -> None:
         self.hole = decision.hole_ms * RATE / 1000
-        self._shortest = decision.shortest_ms * RATE / 1000
+        self.shortest = decision.shortest_ms * RATE / 1000
         self._offset = decision.offset
         self._weakest = amplitude(decision.weakest_dbm0) ** 2
         self._twist = _db(decision.twist_db[0]), _db(decision.twist_db[1])
@@ -102,140 +105,171 @@ class Judge:
         What began before ``after`` (samples of the look) is left out.
         """
         seen = windows(sound, key)
-        pair, band = _shares(sound, key, seen)
-        # What is but a part of what sounds cannot be one, unless hum or a dial tone is the rest.
-        need = np.where(band < _BAND, _HOPE, np.where(band < 0.95, _OF_THE_REST, _UNDER_IT))
-        some = np.flatnonzero(pair > need)
+        some, band = self._hopeful(sound, key, seen)
         if not len(some):
             return some, None
         if len(some) < len(key):
-            seen = Windows(seen.low[some], seen.high[some], seen.power[some])
-        return some, self._judge(sound[some], key[some], after[some], seen, band[some])
+            sound, key, after, seen, band = sound[some], key[some], after[some], seen.at(some), band[some]
+        return some, self._judge(sound, key, after, seen, band)
+
+    def _hopeful(self, sound: Floats, key: Keys, seen: Windows) -> tuple[npt.NDArray[np.intp], Floats]:
+        """The looks that may be one by a single window of each; and the low bands' shares of the power.
+
+        It is the window of the newest three blocks that has most of the pair. Of speech and music few pass.
+        """
+        best = _purest(sound, key, seen)
+        # What is but a part of what sounds cannot be one, unless hum or a dial tone is the rest.
+        band = best.band
+        need = np.where(band < _BAND, _HOPE, np.where(band < 0.95, _OF_THE_REST, _UNDER_IT))
+        low, high = best.squares
+        hz = _HZ[tones_of(key)]
+        hopeful = (best.share > need) & (np.abs(best.off) < np.float32(1.15 * self._offset) * hz).all(axis=0)
+        hopeful &= (high > low * (self._twist[0] / _MORE)) & (high < low * (self._twist[1] * _MORE))
+        doubt = np.flatnonzero(hopeful & (best.share < _PURE))
+        if len(doubt):
+            peak = third_peak(sound[doubt], best.middle[doubt], hz[:, doubt] + best.off[:, doubt])
+            hopeful[doubt] = peak < _TOO_LOUD * np.minimum(low, high)[doubt]
+        return np.flatnonzero(hopeful), band
 
     def _judge(self, sound: Floats, key: Keys, after: Floats, seen: Windows, band: Floats) -> Said:
         """Those that may be one; band: the low band's share of the power."""
         found, heard = self._pieces(seen, after)
         measured = measure(seen, found, heard)
-        pair = (measured.low + measured.high) / 2
-        weaker = np.minimum(measured.low, measured.high)
-        clean = (measured.power - pair) < _CLEAN * weaker
-        clean &= (measured.steadiness > 0.95) & (measured.error < 0.15) & (measured.count >= 2)
-        clean &= found.begun | (found.length < self._shortest)
-        long_enough = found.length >= self._shortest
+        clean = (measured.power - measured.pair) < _CLEAN * measured.squares.min(axis=0)
+        clean &= (measured.steadiness > 0.95) & (measured.error < 0.15) & (measured.number >= 2)
+        clean &= found.begun | (found.length < self.shortest)
         verdict = np.where(found.silent >= self.hole, REFUSE, WAIT).astype(np.int8)
+        long_enough = clean & (found.length >= self.shortest)
         within = self._within(key, measured, self._offset)
-        verdict[clean & long_enough & within] = ACCEPT
-        verdict[clean & long_enough & ~within & found.over] = REFUSE
+        verdict[long_enough & within] = ACCEPT
+        verdict[long_enough & ~within & found.over] = REFUSE
         said = Said(verdict, found, measured, np.zeros(len(key), bool))
+        if clean.all():
+            return said
         easy = np.flatnonzero(~clean & (band < _BAND))
         if len(easy):
-            part = chosen(measured, easy)
+            part = measured.at(easy)
             part.power[:] *= 1 - band[easy]
             part.low_band[:] = band[easy]
-            verdict[easy] = self._rules(sound[easy], key[easy], chosen(found, easy), part)
+            verdict[easy] = self._rules(sound[easy], key[easy], found.at(easy), part)
         # Short ones are not worth it yet: only where the low band drowns the rest is that not known.
-        short = found.length < np.where(found.over, self._shortest, _LONG_ENOUGH) - _SLACK
+        short = found.length < np.where(found.over, self.shortest, _LONG_ENOUGH) - _SLACK
         hard = np.flatnonzero(~clean & (band >= _BAND) & ~(short & (band < 0.8)))
         if len(hard):
             seen = windows_nulled(sound[hard], key[hard])
             parts, heard = self._pieces(seen, after[hard])
             part = measure(seen, parts, heard)
             verdict[hard] = self._rules(sound[hard], key[hard], parts, part)
-            put(found, hard, parts)
-            put(measured, hard, part)
+            found.put(hard, parts)
+            measured.put(hard, part)
             said.deaf[hard] = True
         return said
 
     def _pieces(self, seen: Windows, after: Floats) -> tuple[Pieces, Bools]:
         """Where the pair stood, relative to where it is fullest; and which windows count for its shape."""
-        low, high = np.abs(seen.low), np.abs(seen.high)
-        gone = after[:, None] > FRAME_START
-        both = low * high
-        both[gone] = 0
-        look = np.arange(len(low))
-        fullest = both.argmax(axis=1)
-        low /= (low[look, fullest] + np.float32(1e-12))[:, None]
-        high /= (high[look, fullest] + np.float32(1e-12))[:, None]
-        found = pieces(np.minimum(low, high), self.hole, after)
-        heard = ~gone & ((found.start - (WINDOW + _BEFORE))[:, None] < FRAME_START)
-        return found, heard
+        counts = after[:, None] <= FRAME_START
+        both = seen.squares[0] * seen.squares[1]
+        both *= counts
+        look, fullest = np.arange(len(after)), both.argmax(axis=1)
+        heights = seen.squares / (seen.squares[:, look, fullest] + np.float32(1e-24))[:, :, None]
+        height = np.minimum(heights[0], heights[1])
+        found = pieces(np.sqrt(height, out=height), self.hole, after)
+        counts &= (found.start - (WINDOW + _BEFORE))[:, None] < FRAME_START
+        return found, counts
 
     def _within(self, key: Keys, measured: Measured, offset: float) -> Bools:
         """Frequencies, levels and twist are within the limits."""
-        low, high = measured.low, measured.high
-        within: Bools = np.abs(measured.low_off) < offset * _HZ_LOW[key >> 2]
-        within &= np.abs(measured.high_off) < offset * _HZ_HIGH[key & 3]
+        low, high = measured.squares
+        within: Bools = np.abs(measured.off[0]) < np.float32(offset) * _HZ[key >> 2]
+        within &= np.abs(measured.off[1]) < np.float32(offset) * _HZ[4 + (key & 3)]
         within &= np.minimum(low, high) > self._weakest
         within &= (high > low * self._twist[0]) & (high < low * self._twist[1])
         return within
 
     def _rules(self, sound: Floats, key: Keys, found: Pieces, measured: Measured) -> Keys:
         """The verdicts on what does not sound alone."""
-        pair = (measured.low + measured.high) / 2
-        ratio = np.minimum(pair / np.maximum(measured.power, np.float32(1e-12)), 1)
+        ratio = np.minimum(measured.pair / np.maximum(measured.power, np.float32(1e-12)), np.float32(1))
         # What goes on is a new candidate with every block: only what is nearly one is waited for.
         late = (found.silent >= self.hole) | ((found.length > _LATE) & (ratio < 0.8))
         verdict = np.where(late, REFUSE, WAIT).astype(np.int8)
         may = self._within(key, measured, min(self._offset, _UNCLEAN_OFFSET))
-        may &= (ratio > _HOPE) & (measured.steadiness > 0.94) & (measured.count >= 3)
-        may &= found.length >= np.where(found.over, self._shortest, _LONG_ENOUGH)
+        may &= (ratio > _HOPE) & (measured.steadiness > 0.94) & (measured.number >= 3)
+        may &= found.length >= np.where(found.over, self.shortest, _LONG_ENOUGH)
         at = np.flatnonzero(may)
         if len(at):
-            good = _is_key(sound[at], key[at], chosen(found, at), chosen(measured, at), ratio[at])
+            good = _is_key(sound[at], key[at], found.at(at), measured.at(at), ratio[at])
             verdict[at[good]] = ACCEPT
         return verdict
 
 
-def _shares(sound: Floats, key: Keys, seen: Windows) -> tuple[Floats, Floats]:
-    """Of the newest three blocks, the one with most of the pair: its share of the power, and the low band's.
+class _Purest(NamedTuple):
+    """A window of each look: (J,), (2, J) what is told of both tones.
 
-    Where the low band has more than _BAND, the pair's share is of the rest.
+    share: of the power, that the pair has; where the low band has more than _BAND, of the rest. band: the
+    low band's; at most _BAND, and then that, where it is of no account. squares: of the tones' amplitudes;
+    off: Hz; middle: of the window, in samples.
     """
-    pair = _power(*(seen.low[:, at] for at in _AROUND)) + _power(*(seen.high[:, at] for at in _AROUND))
-    power = np.maximum(seen.power[:, _AROUND[1]], np.float32(1e-9))
-    share = pair / (2 * power)
-    best = share.argmax(axis=1)
-    look = np.arange(len(sound))
-    share, power = share[look, best], power[look, best]
-    every = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[:, ::HOP]
-    at = _AROUND[:, best]
-    band = np.square(every[look, at[1]] @ LOW_BAND).sum(axis=1) / (WINDOW * power)
-    deaf = np.flatnonzero(band >= _BAND)
-    if len(deaf):
-        parts = every[deaf, at[:, deaf]] @ NULLED  # (3, ..., 16)
-        those = np.arange(len(deaf))
-        rest = 2 * power[deaf] * np.maximum(1 - band[deaf], np.float32(1e-6))
-        pair = np.zeros(len(deaf), np.float32)
-        for tone in (key[deaf] >> 2, 4 + (key[deaf] & 3)):
-            phasors = parts[:, those, tone] - 1j * parts[:, those, tone + 8]
-            turns = TURNS[tone][those, at[:, deaf]]
-            pair += _power(*(phasors * turns))
-        share[deaf] = pair / rest
-    return share, band
+
+    share: Floats
+    band: Floats
+    squares: Floats
+    off: Floats
+    middle: Floats
 
 
-def _power(before: Complex, now: Complex, after: Complex) -> Floats:
-    """Squared amplitude, put right for how far the tone is off by its phase in the louder neighbour."""
-    early = np.abs(before) > np.abs(after)
-    turned = np.where(early, now * before.conj(), after * now.conj())
-    off = np.angle(turned) * np.float32(RATE / (2 * np.pi * _LAG * HOP))
-    power: Floats = np.square(np.abs(now))
-    power /= window_loss(np.clip(off, -30, 30))
-    return power
+def _purest(sound: Floats, key: Keys, seen: Windows) -> _Purest:
+    """Of the newest three blocks, the one with most of the pair."""
+    squares, off = _put_right(seen.tones[:, :, _AROUND], seen.squares[:, :, _AROUND])
+    powers = np.maximum(seen.power[:, _MIDST], np.float32(1e-9))
+    shares = (squares[0] + squares[1]) / (2 * powers)
+    best, look = shares.argmax(axis=1), np.arange(len(sound))
+    share, power = shares[look, best], powers[look, best]
+    squares, off = squares[:, look, best], off[:, look, best]
+    band = np.full(len(share), _BAND, np.float32)
+    poor = np.flatnonzero(share < _PURE)
+    if len(poor):
+        quarters = _QUARTER_OF[best[poor]]  # (n, 3, 4)
+        every = sound.reshape(len(sound), -1, HOP)[poor[:, None, None], quarters]
+        every = every.reshape(len(poor), 3, WINDOW)
+        parts = every[:, 1] @ LOW_BAND
+        band[poor] = np.einsum("jl,jl->j", parts, parts) / (WINDOW * power[poor])
+        those = np.flatnonzero(band[poor] >= _BAND)
+        if len(those):
+            deaf = poor[those]
+            tone = tones_of(key[deaf])
+            parts = every[those] @ NULLED  # (n, 3, 16)
+            n = np.arange(len(those))
+            phasors = parts[n, :, tone] - 1j * parts[n, :, tone + 8]  # (2, n, 3)
+            phasors *= TURNS[tone[:, :, None], _AROUND[:, best[deaf]].T]
+            right, turned = _put_right(phasors[..., None], squared(phasors)[..., None])
+            squares[:, deaf], off[:, deaf] = right[:, :, 0], turned[:, :, 0]
+            rest = 2 * power[deaf] * np.maximum(1 - band[deaf], np.float32(1e-6))
+            share[deaf] = squares[:, deaf].sum(axis=0) / rest
+    return _Purest(share, band, squares, off, FRAME_START[_MIDST[best]] + np.float32(WINDOW / 2))
+
+
+def _put_right(tones: Complex, squares: Floats) -> tuple[Floats, Floats]:
+    """The squared amplitudes in some windows, put right for how far the tones are off; and that, in Hz.
+
+    tones, squares: (2, J, 3, n), before, in and after n windows: the phase in the louder neighbour tells.
+    """
+    before, now, after = tones[:, :, 0], tones[:, :, 1], tones[:, :, 2]
+    turned = np.where(squares[:, :, 0] > squares[:, :, 2], now * before.conj(), after * now.conj())
+    off = off_hz(turned)
+    return squares[:, :, 1] / window_loss(np.minimum(np.abs(off), np.float32(30))), off
 
 
 def evidence(sound: Floats, key: Keys, found: Pieces, measured: Measured, ratio: Floats) -> Floats:
     """What speaks for a key and what against it, (j, len(WEIGHTS)); ratio: the pair's share of the power."""
-    low_hz, high_hz = _HZ_LOW[key >> 2], _HZ_HIGH[key & 3]
-    weaker = np.minimum(measured.low, measured.high)
-    peak = third_peak(sound, found, low_hz + measured.low_off, high_hz + measured.high_off) / weaker
-    off = np.maximum(np.abs(measured.low_off) / low_hz, np.abs(measured.high_off) / high_hz)
-    noise = np.maximum(measured.power - (measured.low + measured.high) / 2, 0)
+    hz = _HZ[tones_of(key)]
+    weaker = measured.squares.min(axis=0)
+    peak = third_peak(sound, (found.piece_from + found.piece_to) / np.float32(2), hz + measured.off) / weaker
+    noise = np.maximum(measured.power - measured.pair, np.float32(0))
     length = found.length * np.float32(1000 / RATE)
     columns = (
         measured.error,
         np.sqrt(noise * np.float32(2 / WINDOW) / weaker),
-        100 * off,
+        100 * (np.abs(measured.off) / hz).max(axis=0),
         np.log10(np.maximum(1 - measured.steadiness, np.float32(1e-3))),
         ratio,
         ratio * (1 - measured.low_band),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["KeyDown", "KeyUp", "Tone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tone:
+class Tone(NamedTuple):
     """A key that was pressed and let go.
 
     start_s, end_s: seconds since the start of the line or recording; level_dbm0: the mean power of its
@@ -30,8 +29,7 @@ class Tone:
         return round(low, 2), round(low + self.twist_db, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyDown:
+class KeyDown(NamedTuple):
     """A key is certainly down since ``start_s``; exactly one KeyUp of the same digit follows.
 
     known_s: when it became certain, the end of the block that told, whatever chunks the samples came in.
@@ -43,8 +41,7 @@ class KeyDown:
     known_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUp:
+class KeyUp(NamedTuple):
     """A key was let go; known_s as a KeyDown's."""
 
     line: int

@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from dtmf.goertzel import FULL_SCALE_DBM0, HOP, WINDOW, Floats
 from dtmf.judgement import ACCEPT, WAIT, Judge
-from dtmf.look import BLOCKS, FRAME_START, FRAMES, SPAN, fall, several, window_loss, windows, windows_nulled
+from dtmf.look import BLOCKS, FRAME_START, FRAMES, SPAN, Keys, window_loss, windows, windows_nulled
+from dtmf.piece import fall, several
 from dtmf.screen import Seen
 
 __all__ = ["AT_ONCE", "DOWN", "LOUDER", "QUIET", "UP", "Change", "Machine", "Slots", "Step", "happens"]
@@ -37,7 +38,6 @@ UP, DOWN, LOUDER = 0, 1, 2
 
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
-Keys = npt.NDArray[np.int8]
 Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
@@ -115,6 +115,13 @@ def _goes_on(slots: Slots, at: Indices, seen: Seen) -> Bools:
     return steady
 
 
+def _grows(slots: Slots, at: Indices, seen: Seen) -> Bools:
+    """Whether a key that is down has become louder."""
+    louder: Bools = seen.key == slots.key[at]
+    louder &= (seen.low > _STEADY[1] * slots.low[at] ** 2) & (seen.high > _STEADY[1] * slots.high[at] ** 2)
+    return louder
+
+
 class Change(NamedTuple):
     """Something certain about n slots: (n,) each; times in samples of the line, levels in dB.
 
@@ -143,6 +150,10 @@ class Machine:
         """Take one block of some slots."""
         at, forced = step.at, step.forced
         i = np.flatnonzero((slots.key[at] >= 0) & ~_goes_on(slots, at, step.seen))
+        # What fades may have ended, but for how long, only the next block tells.
+        fades = ~(slots.open[at[i]] | forced[i] | _grows(slots, at[i], step.seen.at(i)))
+        slots.open[at[i[fades]]] = True
+        i = i[~fades]
         for part in _parts(i):
             self._follow(slots, at[part], step.number[part], forced[part], step.sound)
         pending = slots.pending[at]
@@ -150,6 +161,8 @@ class Machine:
         if len(i):
             key = np.where(step.candidate[i] >= 0, step.candidate[i], pending[i])
             new = (key >= 0) & (key != slots.key[at[i]])
+            # The rest of a tone that has ended is no other one yet.
+            new &= (step.number[i] + 1) * WINDOW - slots.after[at[i]] >= self._judge.shortest
             i, key = i[new], key[new]
             for part in _parts(np.arange(len(i))):
                 self._look(slots, at[i[part]], step.number[i[part]], key[part], step.sound)
@@ -178,15 +191,15 @@ class Machine:
         its = slot[taken]
         replaced = taken[slots.key[its] >= 0]
         self._up(slot[replaced], number[replaced], start[replaced])
-        low, high = measured.low[taken], measured.high[taken]
+        low, high = measured.squares[:, taken]
         self._down(
             DOWN, its, number[taken], key[taken], start[taken], low, high, (found.begun | carried)[taken]
         )
         slots.key[its] = key[taken]
         slots.start[its] = start[taken]
         # As the windows see it, which is less for a tone off its frequency.
-        slots.low[its] = np.sqrt(low * window_loss(measured.low_off[taken]))
-        slots.high[its] = np.sqrt(high * window_loss(measured.high_off[taken]))
+        as_seen = measured.squares[:, taken] * window_loss(measured.off[:, taken])
+        slots.low[its], slots.high[its] = np.sqrt(as_seen)
         slots.deaf[its] = said.deaf[taken]
         slots.open[its] = found.over[taken]
         ended = taken[found.silent[taken] >= self._judge.hole]
@@ -203,11 +216,11 @@ class Machine:
         key = slots.key[slot]
         heard = sound(slot, number)
         seen = windows(heard, key)
-        low, high = np.abs(seen.low), np.abs(seen.high)
+        squares = seen.squares
         deaf = np.flatnonzero(slots.deaf[slot])
         if len(deaf):
-            seen = windows_nulled(heard[deaf], key[deaf])
-            low[deaf], high[deaf] = np.abs(seen.low), np.abs(seen.high)
+            squares[:, deaf] = windows_nulled(heard[deaf], key[deaf]).squares
+        low, high = np.sqrt(squares)
         heights = np.minimum(low / slots.low[slot][:, None], high / slots.high[slot][:, None])
         # Windows that began before the tone show what was before it.
         heights[(slots.start[slot] - origin - WINDOW / 2)[:, None] > FRAME_START] = 1

@@ -23,15 +23,16 @@ _AGAIN = 6 * WINDOW  # a tone of which no onset is seen is the one that was down
 
 
 class _Line:
-    """The press that is down, and when keys were let go: end in samples, level in dBm0."""
+    """The press that is down, and when keys were let go: end in samples, level in dBm0.
 
-    __slots__ = ("digit", "echo", "let_go", "level", "muted", "start", "twist")
+    start: in samples; told: the digit, its start in seconds, its level and twist.
+    """
+
+    __slots__ = ("echo", "let_go", "level", "muted", "start", "told")
 
     def __init__(self) -> None:
-        self.digit = ""
-        self.start = 0
-        self.level = 0.0
-        self.twist = 0.0
+        self.start, self.level = 0, 0.0
+        self.told = "", 0.0, 0.0, 0.0
         self.muted = self.echo = False
         self.let_go: dict[str, tuple[int, float]] = {}
 
@@ -57,41 +58,46 @@ class Presses:
             order = np.lexsort((np.arange(len(slot)), slot, number))
             columns = [column[order] for column in columns]
         slot, number, kind, key, time, level, twist, begun = columns
+        time = np.maximum(np.rint(time), 0)
         rows = zip(
             slot.tolist(),
             kind.tolist(),
             key.tolist(),
-            np.maximum(np.rint(time), 0).astype(np.int64).tolist(),
+            time.astype(np.int64).tolist(),
             level.tolist(),
-            twist.tolist(),
+            # As they are told; 0 is added since there is no level of -0.0.
+            (time / RATE).tolist(),
+            (np.round(level.astype(np.float64), 2) + 0).tolist(),
+            (np.round(twist.astype(np.float64), 2) + 0).tolist(),
             begun.tolist(),
-            (number + 1).tolist(),
+            ((number + 1) * (WINDOW / RATE)).tolist(),
             strict=True,
         )
         events: list[KeyDown | KeyUp] = []
         lines = self._lines
-        for its, what, index, at, dbm0, db, seen, blocks in rows:
-            known = blocks * WINDOW / RATE
+        for its, what, index, at, dbm0, at_s, level_dbm0, twist_db, seen, known_s in rows:
             line = lines.get(its)
             if line is None:
                 line = lines[its] = _Line()
             if what != UP:
                 if what == LOUDER and not line.muted:
                     continue
-                line.digit, line.start, line.level, line.twist = KEYS_16[index], at, dbm0, db
+                digit = KEYS_16[index]
+                line.start, line.level = at, dbm0
+                line.told = digit, at_s, level_dbm0, twist_db
                 line.muted = line.echo = False
-                last = line.let_go.get(line.digit)
+                last = line.let_go.get(digit)
                 if last is not None and at - last[0] < _ECHO_TIME:
                     line.echo = dbm0 < last[1] - _ECHO_DB
                     line.muted = line.echo or (not seen and at - last[0] < _AGAIN)
                 if not line.muted:
-                    events.append(KeyDown(its, line.digit, at / RATE, known))
+                    events.append(KeyDown(its, digit, at_s, known_s))
                 continue
-            end = max(at, line.start + 1) / RATE
-            start, dbm0, db = line.start / RATE, round(line.level, 2), round(line.twist, 2) + 0.0  # no -0.0
+            digit, start_s, level_dbm0, twist_db = line.told
+            end_s = at_s if at > line.start else (line.start + 1) / RATE
             if not line.muted:
-                line.let_go[line.digit] = at, line.level
-                events.append(KeyUp(its, Tone(line.digit, start, end, dbm0, db), known))
+                line.let_go[digit] = at, line.level
+                events.append(KeyUp(its, Tone(digit, start_s, end_s, level_dbm0, twist_db), known_s))
             elif line.echo:
-                self.echoes.append(Refused(its, "echo", start, end, dbm0, db, known))
+                self.echoes.append(Refused(its, "echo", start_s, end_s, level_dbm0, twist_db, known_s))
         return events

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, goes_on, is_the_same
+from dtmf.candidate import AROUND, goes_on, is_the_same, is_the_start
 from dtmf.errors import DtmfError
 from dtmf.goertzel import RATE, WINDOW, Floats, amplitude
 from dtmf.judgement import Judge
@@ -84,7 +84,6 @@ class Receiver:
         self._past = np.zeros((BLOCKS, lines, WINDOW), np.float32)  # block b of a line lies at b % BLOCKS
         # What the screen saw in the newest two blocks, older first.
         self._seen = tuple(nothing(lines) for _ in range(2))
-        self._candidate = np.zeros(lines, bool)  # the one before the newest was one
         self._slots = Slots(lines)
         self._passed: npt.NDArray[np.bool_] | None = None  # of the blocks just taken; None of silence
 
@@ -140,7 +139,6 @@ class Receiver:
         self._past[:, at] = 0
         for seen in self._seen:
             seen.key[at] = -1
-        self._candidate[at] = False
         self._slots.take(Slots(1), at, np.zeros(1, np.intp))
         self._presses.reset(line)
         if self._refusals is not None:
@@ -218,16 +216,14 @@ class Receiver:
         quiet = np.where(seen.key >= 0, 0, np.minimum(slots.quiet[lines] + 1, QUIET)).astype(np.int8)
         slots.quiet[lines] = quiet
         forgotten = quiet >= QUIET
-        candidates = np.zeros(len(lines), bool)
         if len(at):
             its, before = lines[at], before.at(at)
-            candidates[at] = is_one = self._candidates(its, number[at], before, earlier.at(at))
+            is_one = self._candidates(its, number[at], earlier.at(at), before, seen.at(at))
             candidate = np.where(is_one, before.key, np.int8(-1))
             self._machine.step(
                 slots, Step(its, number[at], seen.at(at), candidate, forgotten[at], self._sound)
             )
         slots.forget(lines[forgotten])
-        self._candidate[lines] = candidates
         older, newer = self._seen
         older.put(lines, newer.at(lines))
         newer.put(lines, seen)
@@ -251,8 +247,8 @@ class Receiver:
             order = np.argsort(row * (count + 3) + block, kind="stable")
             row, block, seen = row[order], block[order], seen.at(order)
         past = self._before(lines, number, BLOCKS - 1)
-        whole = Blocks(blocks, past, number, row, block, seen, self._candidate[lines])
-        rows, self._candidate[lines] = take(self._machine, slots, whole)
+        whole = Blocks(blocks, past, number, row, block, seen)
+        rows = take(self._machine, slots, whole)
         self._slots.take(slots, lines, self._all[: len(lines)])
         for newest, back in zip(self._seen, (2, 1), strict=True):
             newest.key[lines] = -1
@@ -262,10 +258,13 @@ class Receiver:
             self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
         return lines[rows]
 
-    def _candidates(self, lines: Indices, number: Numbers, before: Seen, earlier: Seen) -> Bools:
+    def _candidates(
+        self, lines: Indices, number: Numbers, earlier: Seen, before: Seen, newest: Seen
+    ) -> Bools:
         """Whether the blocks before the newest are candidates; earlier: those before them."""
-        candidate = (before.key >= 0) & self._candidate[lines] & is_the_same(before, earlier)
-        asked = np.flatnonzero((before.key >= 0) & ~candidate)
+        passed = before.key >= 0
+        candidate = passed & (is_the_same(before, earlier) | is_the_same(newest, before))
+        asked = np.flatnonzero(passed & ~candidate & ~is_the_start(before, newest))
         if len(asked):
             # From the middle of the block before that one to the middle of the newest.
             first = (BLOCKS - 2) * WINDOW - WINDOW // 2

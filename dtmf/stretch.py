@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, goes_on, is_the_same
+from dtmf.candidate import AROUND, goes_on, is_the_same, is_the_start
 from dtmf.goertzel import WINDOW, Floats
-from dtmf.look import BLOCKS, SPAN
-from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Keys, Machine, Numbers, Slots, Step, happens
+from dtmf.look import BLOCKS, SPAN, Keys
+from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Machine, Numbers, Slots, Step, happens
 from dtmf.screen import Seen, cleaned, nothing
 
 __all__ = ["Blocks", "take"]
@@ -32,7 +32,7 @@ class Blocks:
 
     sound: (m, count, WINDOW). past: (m, BLOCKS - 1, WINDOW), the blocks before. number: (m,) of the first.
     row, block: (n,) the blocks that passed, in this order, and seen what was in them; with those of the last
-    two blocks before, -2 and -1. candidate: (m,) whether block -2 was a candidate.
+    two blocks before, -2 and -1.
     """
 
     sound: npt.NDArray[Any]
@@ -41,7 +41,6 @@ class Blocks:
     row: Indices
     block: Indices
     seen: Seen
-    candidate: Bools
 
     @property
     def count(self) -> int:
@@ -67,14 +66,12 @@ class _Stretches(NamedTuple):
     candidate: Keys
 
 
-def take(machine: Machine, slots: Slots, blocks: Blocks) -> tuple[Indices, Bools]:
+def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
     """Let the machine take the blocks of lines that are in ``slots``; those are then as at the end.
 
-    slots: one for each line. Gives the row of each slot that the machine's changes name, and for each line
-    whether its second last block was a candidate.
+    slots: one for each line. Gives the row of each slot that the machine's changes name.
     """
-    candidate = _candidates(blocks)
-    cut, keeps = _cut(slots, blocks, candidate)
+    cut, keeps = _cut(slots, blocks, _candidates(blocks))
     states = Slots(len(cut.row))
     old = np.flatnonzero(cut.goes_on)
     states.take(slots, old, cut.row[old])
@@ -88,35 +85,24 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> tuple[Indices, Bools
     unfinished = np.flatnonzero(~cut.ends)
     slots.take(states, cut.row[unfinished], unfinished)
     slots.quiet[:] = quiet
-    last = np.zeros(len(quiet), bool)
-    last[blocks.row[candidate & (blocks.block == blocks.count - 2)]] = True
-    return cut.row, last
+    return cut.row
 
 
 def _candidates(blocks: Blocks) -> Bools:
-    """Which of the blocks that passed are candidates; of the last of a line nobody knows yet.
-
-    If the first of a run is one, the others need not be looked at.
-    """
-    row, block, seen = blocks.row, blocks.block, blocks.seen
-    run = np.zeros(len(row), bool)
-    run[1:] = (row[1:] == row[:-1]) & (block[1:] == block[:-1] + 1)
-    run[1:] &= is_the_same(seen.at(slice(1, None)), seen.at(slice(-1)))
-    is_one = np.zeros(len(row), bool)
-    earlier = np.flatnonzero(block == -2)
-    is_one[earlier] = blocks.candidate[row[earlier]]
-    may = (block >= -1) & (block < blocks.count - 1)
-    head = np.flatnonzero(~run)
-    chain = np.cumsum(~run) - 1
-    asked = head[may[head]]
-    is_one[asked] = _goes_on(blocks, asked)
-    asked = np.flatnonzero(may & run & ~is_one[head][chain])
-    is_one[asked] = _goes_on(blocks, asked)
-    # From the first of its run on that is one.
-    count = np.cumsum(is_one)
-    candidates: Bools = count > (count[head] - is_one[head])[chain]
-    candidates[block == blocks.count - 1] = False
-    return candidates
+    """Which of the blocks that passed are candidates; of the last of a line nobody knows yet."""
+    row, block = blocks.row, blocks.block
+    later, earlier = blocks.seen.at(slice(1, None)), blocks.seen.at(slice(-1))
+    beside = (row[1:] == row[:-1]) & (block[1:] == block[:-1] + 1)
+    same = beside & is_the_same(later, earlier)
+    candidates = np.zeros(len(row), bool)
+    candidates[1:] = same
+    candidates[:-1] |= same
+    asked = ~candidates
+    asked[:-1] &= ~(beside & is_the_start(earlier, later))
+    known = (block >= -1) & (block < blocks.count - 1)
+    at = np.flatnonzero(asked & known)
+    candidates[at] = _goes_on(blocks, at)
+    return candidates & known
 
 
 def _goes_on(blocks: Blocks, at: Indices) -> Bools:
