@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from twisted.internet import reactor
 
 from ivr_sim.harness.profile import Manner, card_keys, manner_of, steps_of
-from ivr_sim.harness.scenario import CallerSettings, HangUp, Hear, Press, Profile, Scenario, Wait
+from ivr_sim.harness.replay import Manner as HowToReplay
+from ivr_sim.harness.replay import Replayer
+from ivr_sim.harness.scenario import CallerSettings, Case, HangUp, Hear, Press, Profile, Scenario, Wait
 from ivr_sim.openpay import TEST_CARDS
 
 PROFILES = get_args(Profile)
@@ -127,3 +131,43 @@ def test_what_is_keyed_of_a_card(card):
     keys = card_keys(card.name)
     assert keys.number == card.number
     assert len(keys.cvv) == (4 if card.brand == "american_express" else 3)
+
+
+@pytest.fixture(scope="module")
+def outcome_of(on_reactor, tmp_path_factory):
+    """Holds the call of a scenario in virtual time; what came of it."""
+    replayer = Replayer(reactor, HowToReplay(data=tmp_path_factory.mktemp("data")))
+
+    def hold(scenario: Scenario) -> str:
+        verdict = on_reactor(replayer.replay, Case("x", scenario, Path("x.call.yaml"))).verdict
+        return verdict.outcome or verdict.reason
+
+    yield hold
+    on_reactor(replayer.stop)
+
+
+@pytest.mark.parametrize("profile", ["fast", "slow", "hesitant", "interrupts", "corrects"])
+def test_every_caller_who_wants_to_pay_pays(outcome_of, profile):
+    assert outcome_of(caller(profile, given={"card": ["visa-no-funds", "amex-approved"]})) == "approved"
+
+
+@pytest.mark.parametrize(
+    "at", ["welcome", "ask_key", "amount", "ask_accept", "ask_card", "ask_cvv", "one_moment"]
+)
+def test_who_hangs_up_before_the_card_is_charged_pays_nothing(outcome_of, at):
+    """one_moment is said before the charge leaves."""
+    assert outcome_of(caller("hangs_up", at=at)) == "abandoned"
+
+
+def test_what_was_charged_stays_charged(outcome_of):
+    assert outcome_of(caller("hangs_up", at="approved")) == "approved"
+
+
+@pytest.mark.parametrize("at", ["amount", "ask_cvv"])
+def test_who_falls_silent_is_given_up(outcome_of, at):
+    assert outcome_of(caller("silent", at=at)) == "no_input"
+
+
+@pytest.mark.parametrize("state", ["paid", "expired", "cancelled", "missing"])
+def test_a_key_that_cannot_be_paid_is_refused(outcome_of, state):
+    assert outcome_of(caller("fast", given={"state": state})) == "key_refused"

@@ -8,9 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ivr_sim.errors import ConfigurationError
-from ivr_sim.harness.reading import BadScenario, find_cases, read_scenario
+from ivr_sim.harness.reading import BadScenario, Problem, find_cases, read_scenario
 from ivr_sim.harness.scenario import HangUp, Hear, Play, Press, Wait
 
 LABEL = """\
@@ -294,6 +296,30 @@ def test_what_is_no_description_of_a_call_at_all(write, text, said):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_scenario(tmp_path / "none.call.yaml")
+
+
+PIECES = (
+    *"{}[]'\"#|é", ": ", "- ", "\n", "\n  ", "{key}", "{{", "&a ", "*a", "!!x ", "null", "NaN", "-1", "1e999",
+    "9" * 40, "steps: ", "table: ", "wav: ", "given: ", "card: ",
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([LABEL, STEPS, ROWS]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=3),
+)
+def test_whatever_is_written_is_read_or_refused_with_a_line(write, text, changes):
+    for where, length, piece in changes:
+        at = round(where * len(text))
+        text = text[:at] + piece + text[at + length :]
+    problems: tuple[Problem, ...] = ()
+    try:
+        cases = read_scenario(write(text))
+    except BadScenario as bad:
+        cases, problems = [], bad.problems
+    assert bool(cases) != bool(problems)
+    assert all(problem.what and (problem.line or 1) >= 1 for problem in problems)
 
 
 # Tables ---------------------------------------------------------------------------------------------

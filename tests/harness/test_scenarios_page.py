@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from twisted.internet import reactor
 
 from ivr_sim.harness import scenario as model
 from ivr_sim.harness.profile import MANNERS
 from ivr_sim.harness.reading import BadScenario, read_scenario
+from ivr_sim.harness.replay import Manner, Replayer
 from ivr_sim.harness.vocabulary import OUTCOMES, PARAMETERS, SECRET_ENTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
@@ -33,9 +35,25 @@ def test_there_are_examples():
     assert len(EXAMPLES) == 5
 
 
-@pytest.mark.parametrize("text", EXAMPLES)
+@pytest.mark.parametrize("text", EXAMPLES, ids=len)
 def test_every_example_can_be_read(read, text):
     assert read(text)
+
+
+@pytest.fixture(scope="module")
+def hold(on_reactor, tmp_path_factory):
+    """Holds a call in virtual time."""
+    replayer = Replayer(reactor, Manner(data=tmp_path_factory.mktemp("data")))
+    yield lambda case: on_reactor(replayer.replay, case).verdict
+    on_reactor(replayer.stop)
+
+
+@pytest.mark.parametrize("text", [text for text in EXAMPLES if "wav:" not in text], ids=len)
+def test_every_scenario_comes_to_what_it_says(read, hold, text):
+    """Without the delay of its authorizer, which is real time."""
+    for case in read(text.replace("authorizer_delay: 2", "authorizer_delay: 0.01")):
+        verdict = hold(case)
+        assert (verdict.verdict, verdict.failure, verdict.reason) == ("pass", None, None), case.name
 
 
 def test_the_example_with_everything_in_it_has_everything(read):
