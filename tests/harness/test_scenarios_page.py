@@ -13,9 +13,10 @@ from ivr_sim.harness import scenario as model
 from ivr_sim.harness.profile import MANNERS
 from ivr_sim.harness.reading import BadScenario, read_scenario
 from ivr_sim.harness.replay import Manner, Replayer
-from ivr_sim.harness.vocabulary import OUTCOMES, PARAMETERS, SECRET_ENTRIES
+from ivr_sim.harness.vocabulary import ENTRIES, OUTCOMES, PARAMETERS, SECRET_ENTRIES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -112,3 +113,12 @@ def test_the_errors_on_the_page_are_those_that_are_told(read, tmp_path):
 def test_parameters_that_steps_may_ask_for_are_those_that_are_said():
     assert PARAMETERS["amount"] == {"amount", "currency", "description"}
     assert PARAMETERS["welcome"] == {"merchant"}
+
+
+def test_the_entries_are_those_that_the_dialogues_ask_for():
+    """By what they write to the journal."""
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "ivr_sim" / "dialogue").glob("*.py")
+    )
+    asked = set(re.findall(r'field="(\w+)"', source)) | set(re.findall(r'choice\(shop, "(\w+)"', source))
+    assert asked == {*ENTRIES, *SECRET_ENTRIES}
