@@ -21,7 +21,7 @@ from ivr_sim.call import Phrase
 from ivr_sim.errors import IvrSimError
 from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE, Samples
 from ivr_sim.prompts.line import QUIET, Line, holes, powers, runs
-from ivr_sim.prompts.matched_filter import Searched, Track, Wanted, follow
+from ivr_sim.prompts.matched_filter import Searched, Signal, Track, Wanted, follow
 from ivr_sim.prompts.search import HEAD, SHORTEST, HeardPrompt, hear, heard_amount
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
 
 _Others = Callable[[], Mapping[Phrase, Samples]]  # made only when there is something to name
 
+LIKE_PART, CERTAIN = 0.75, 0.95
 LIKE = 0.35  # where it was announced, less will do than in a search
 EARLY, LATE = round(0.3 * SAMPLE_RATE), round(0.5 * SAMPLE_RATE)  # a line's delay; an ear opened late
 LENIENCE = round(0.1 * SAMPLE_RATE)
@@ -172,15 +173,33 @@ def _find(line: Line, said: Announced, samples: Samples) -> _Found:
     head = wanted.head(min(HEAD, length - wanted.onset))
     if len(head) < SHORTEST:
         return _Found(at, length, length, False, None, None)
+    tracks = [(follow(line.heard, wanted.signal, place), place) for place in _places(line, at, wanted, head)]
+    if not tracks:
+        return _Found(at, length, length, False, wanted, None)
+    track, place = max(tracks, key=lambda pair: pair[0].explained)
+    return _Found(place, length, track.length, False, wanted, track)
+
+
+def _places(line: Line, at: int, wanted: Wanted, head: Signal) -> list[int]:
+    """Where a prompt may begin near sample ``at``: by its head as a whole, and by its parts.
+
+    Where packets slipped within the head, its parts lie further apart; and a vowel is like itself from one
+    period to the next, which can make a wrong place the likeliest for the whole.
+    """
     first = at + wanted.onset - EARLY
     missing = np.zeros(max(0, -first), np.float32)
     part = line.heard[max(0, first) : max(0, at + wanted.onset + LATE + len(head))]
-    likely = Searched(np.concatenate([missing, part]), HEAD).likeness(head)
-    if not len(likely) or likely.max() < LIKE:
-        return _Found(at, length, length, False, wanted, None)
-    place = first + int(likely.argmax()) - wanted.onset
-    track = follow(line.heard, wanted.signal, place)
-    return _Found(place, length, track.length, False, wanted, track)
+    searched = Searched(np.concatenate([missing, part]), HEAD)
+    places: list[int] = []
+    for start, size in ((0, len(head)), *((start, HEAD // 3) for start in range(0, len(head), HEAD // 3))):
+        likely = searched.likeness(head[start : start + size])
+        best = int(likely.argmax()) if len(likely) else 0
+        if not len(likely) or likely[best] < (LIKE if size == len(head) else LIKE_PART):
+            continue
+        places.append(first + best - start - wanted.onset)
+        if likely[best] > CERTAIN:
+            break
+    return places
 
 
 def _wrong(line: Line, said: Announced, found: _Found, others: _Others) -> Mismatch | None:

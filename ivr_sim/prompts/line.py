@@ -18,6 +18,7 @@ SOUNDING = 3  # frames in a row: what is shorter is a click
 NO_KEYS = 0.1  # of the power, outside the tones of keys: less is left of keys alone
 WINDOW = 10  # frames: what is missing of a prompt is judged over 200 ms
 HOLE = 5  # such windows in a row, if there is silence instead: 280 ms, which are no lost packets
+WRONG = 4  # frames in it that should be heard, if there is another sound instead
 DEAD = 0.1  # of the power that is due: next to nothing
 PRESENT = 0.4  # of what should be heard in them
 
@@ -79,7 +80,8 @@ def holes(wanted: Wanted, track: Track, due: int) -> list[tuple[int, int, bool]]
         unheard = loud[span] * (found[span] < PRESENT)
         dead = other[span] < DEAD * track.gain**2 * energy[span]
         louder = (unheard * dead).sum() < 0.5 * unheard.sum()
-        if louder or last - first >= HOLE:
+        wrong = np.count_nonzero(unheard > 0.3 * loud.mean())
+        if wrong >= WRONG if louder else last - first >= HOLE:
             found_missing.append((first * FRAME_SAMPLES, (last + WINDOW - 1) * FRAME_SAMPLES, not louder))
     return found_missing
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -41,10 +42,11 @@ FAINT = 0.03  # of a sound's energy: an end so faint may be missed
 
 PIECE = 1600  # 200 ms: short enough for 500 ppm between two clocks, long enough to tell sounds apart
 DRIFT = 2  # samples by which a piece may lie beside where the one before it lay
-LIKE = 0.7  # a piece less like than this may have slipped by a packet or some
+LIKE = 0.7
+SURE = 0.9  # a piece less like than this may have slipped by a packet or some
 SLIPS = (-3, -2, -1, 1, 2, 3)  # packets
 # A slip must be far likelier than what it leaves: voices repeat themselves from one period to the next.
-BETTER = 0.25
+BETTER = 0.12
 BY_CHANCE = 12.0
 STEP = FRAME_SAMPLES // 4
 HARM = 0.5
@@ -207,18 +209,15 @@ def follow(sound: Signal, wanted: Signal, at: int) -> Track:
 
     ``at`` may be negative: then the beginning is missing.
     """
-    room = PIECE
+    room = PIECE + len(wanted) // 16  # for a slip in every sixteenth packet
     padded = np.zeros(len(wanted) + 2 * room, np.float32)
     first, last = max(at - room, 0), min(at + len(wanted) + room, len(sound))
     if last > first:
         padded[first - at + room : last - at + room] = sound[first:last]
-    aligned = np.zeros(len(wanted), np.float32)
-    lag = room
+    lags = [room]
     for start in range(0, len(wanted), PIECE):
-        piece = wanted[start : start + PIECE]
-        lag = _next_lag(padded, piece, start, lag)
-        part = padded[start + lag : start + lag + len(piece)]
-        aligned[start : start + len(part)] = part
+        lags.append(_next_lag(padded, wanted[start : start + PIECE], start, lags[-1]))
+    aligned = _aligned(padded, wanted, lags[1:])
     product, energy = wanted * aligned, np.square(wanted)
     gain = _gain(product, energy)
     explains = np.asarray(2 * gain * product - gain**2 * energy, np.float32)
@@ -232,6 +231,23 @@ def follow(sound: Signal, wanted: Signal, at: int) -> Track:
         gain=gain,
         aligned=aligned,
     )
+
+
+def _aligned(padded: Signal, wanted: Signal, lags: list[int]) -> Signal:
+    """The other sound, each piece from its lag on; where packets slipped, from the one up to the other."""
+    aligned = np.zeros(len(wanted), np.float32)
+    for number, lag in enumerate(lags):
+        part = padded[number * PIECE + lag :][:PIECE]
+        aligned[number * PIECE : number * PIECE + len(part)] = part[: len(wanted) - number * PIECE]
+    for number, (lag, following) in enumerate(pairwise(lags)):
+        if abs(following - lag) > DRIFT:
+            start = number * PIECE
+            sought = wanted[start : start + 2 * PIECE]
+            before = padded[start + lag :][: len(sought)]
+            behind = padded[start + following :][: len(sought)]
+            split = int(np.cumsum(sought * (before - behind)).argmax()) + 1
+            aligned[start : start + len(sought)] = np.concatenate([before[:split], behind[split:]])
+    return aligned
 
 
 def _gain(product: Signal, energy: Signal) -> float:
@@ -268,11 +284,13 @@ def _heard(explains: Signal, power: Signal) -> tuple[int, float]:
 def _next_lag(padded: Signal, piece: Signal, start: int, lag: int) -> int:
     """Where the next piece lies: near where the last one lay, or some whole packets away."""
     best, like = _best_near(padded, piece, start, lag)
-    if like >= LIKE:
+    if like >= SURE:
         return best
     slipped = max((_best_near(padded, piece, start, lag + n * FRAME_SAMPLES) for n in SLIPS), key=_likeness)
     if slipped[1] >= max(LIKE, like + BETTER):
         return slipped[0]
+    if like >= LIKE:
+        return best
     return lag  # nothing of it is here: a pause, a loss, or another sound, of which no lag is to be learnt
 
 
