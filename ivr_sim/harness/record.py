@@ -20,6 +20,7 @@ from authorizer import State as Standing
 from dtmf.wave_format import wav_bytes
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.scenario import SUFFIX, State
+from ivr_sim.harness.table import literal
 from ivr_sim.harness.taping import CallTape, NotReplayable, cards_keyed, keys_of_no_card, with_tones
 from ivr_sim.journal import (
     AuthorizerReplied,
@@ -228,9 +229,9 @@ def _given(
             case AuthorizerReplied(cause=cause):
                 faults = FAULTS.get(cause, {})
             case PromptStarted(name="amount", params=said):
-                given |= {"amount": said["amount"], "description": said["description"]}
+                given |= {"amount": said["amount"], "description": literal(said["description"])}
             case ChargeSent(order_id=order):
-                given["order_id"] = order
+                given["order_id"] = literal(order)
     return given, faults
 
 

@@ -47,7 +47,7 @@ class Hear(Model):
 class Press(Model):
     """The caller presses keys: 0-9, ``*``, ``#``, A-D. by: unless it is the caller's own way."""
 
-    press: str
+    press: Annotated[str, Field(repr=False)]
     by: KeyMethod | None = None
 
     @field_validator("press")

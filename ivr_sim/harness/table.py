@@ -28,7 +28,7 @@ from ivr_sim.harness.profile import card_keys
 from ivr_sim.harness.scenario import Given
 from ivr_sim.harness.vocabulary import CARDS, shown
 
-__all__ = ["Row", "filled", "rows_of"]
+__all__ = ["Row", "filled", "literal", "rows_of"]
 
 MAX_ROWS = 10_000
 MAX_CSV_BYTES = 4 * 1024 * 1024
@@ -84,6 +84,11 @@ def filled(document: Document, row: Row) -> tuple[dict[str, Any], dict[Place, st
     fill.pressed = _keys_of(given.get("card"))
     made = fill.all(data, ())
     return ({**made, "given": given} if given else made), fill.missing
+
+
+def literal(text: str) -> str:
+    """A text as a file has to hold it, so that no part of it is a placeholder."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 class _Fill:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.reading import BadScenario, Problem, find_cases, read_scenario
 from ivr_sim.harness.scenario import HangUp, Hear, Play, Press, Wait
+from ivr_sim.harness.table import literal
 
 LABEL = """\
 version: 1
@@ -109,6 +110,7 @@ def test_what_a_step_is_called_holds_no_key(write):
     [case] = read_scenario(write(STEPS))
     names = [str(step) for step in case.scenario.steps]
     assert names[:4] == ["hear ask_key", "press 5 keys", "wait 1.5 s", "hear amount"]
+    assert "4222222222222220" not in repr(case)
     assert names[4:] == ["press 40 keys", "play x.wav", "hang up"]
 
 
@@ -408,6 +410,12 @@ def test_braces_are_written_twice(write):
     assert told(write(text))[0].startswith("x.call.yaml:5: given.description: no value for {key}")
     [case] = read_scenario(write(text.replace(" {key}", "")))
     assert case.scenario.given.description == "{x}"
+
+
+@pytest.mark.parametrize("text", ["{x}", "{{x}}", "}{", "plain", "{", "{key}#"])
+def test_what_is_written_literally_is_read_as_it_is(write, text):
+    label = LABEL.replace("description: no", f"description: '{literal(text)}'")
+    assert read_scenario(write(label))[0].scenario.given.description == text
 
 
 # Files and folders ----------------------------------------------------------------------------------
