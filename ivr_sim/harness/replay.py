@@ -28,7 +28,7 @@ from ivr_sim.harness.faults import check_faults
 from ivr_sim.harness.judge import Seen, judge
 from ivr_sim.harness.listening import Listener
 from ivr_sim.harness.place import Placer, verdict_of
-from ivr_sim.harness.provision import clock_of, merchant_of
+from ivr_sim.harness.provision import charged_at, clock_of, merchant_of
 from ivr_sim.harness.scenario import Case, Press
 from ivr_sim.harness.story import Story
 from ivr_sim.harness.tape import read_caller, with_key
@@ -196,16 +196,20 @@ class Replayer:
         merchant.start()
         try:
             talk = await self._talk(case, playback, merchant, listener, held)
-            completed = None
-            if self._manner.at_openpay is None:
-                completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
+            completed, others = charged_at(merchant, scenario.given)
         finally:
             await merchant.stop()
         announced = listener.announced(held.records)
         cuts = None
         if scenario.expect.barge_in_ms is not None:
             cuts = listener.barge_ins(announced, talk.heard, talk.onsets)
-        seen = Seen(completed=completed, requests=held.requests, barge_ins=cuts, step=talk.failure)
+        seen = Seen(
+            completed=completed,
+            others=others,
+            requests=held.requests,
+            barge_ins=cuts,
+            step=talk.failure,
+        )
         story = Story(held.records)
         failure = judge(case, story, seen) or listener.judge(case, announced, talk.heard)
         verdict = verdict_of(case, story, failure, self._reactor.seconds() - began)

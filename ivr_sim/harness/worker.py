@@ -1,0 +1,82 @@
+"""A process that replays calls for another: see ``workers``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol
+from twisted.internet.stdio import StandardIO
+from twisted.python.failure import Failure
+
+from ivr_sim.harness.replay import Manner, Replayed, Replayer
+from ivr_sim.harness.scenario import Case
+from ivr_sim.harness.workers import Frames, framed
+from ivr_sim.logs import configure
+
+__all__ = ["main"]
+
+FAREWELL = 4.0  # seconds that calls under way have once nobody asks for more
+
+
+class _Worker(Protocol):
+    """Replays what comes; ends when nothing more comes."""
+
+    transport: Any
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._frames = Frames()
+        self._replayer: Replayer | None = None
+        self._under_way = 0
+        self._closing = False
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        for message in self._frames.feed(data):
+            if isinstance(message, Manner):
+                self._replayer = Replayer(self._reactor, message)
+            else:
+                self._replay(*message)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: N802
+        """Nobody asks any more."""
+        self._closing = True
+        self._reactor.callLater(FAREWELL, self._stop)
+        self._look()
+
+    def _replay(self, number: int, case: Case) -> None:
+        assert self._replayer is not None
+        self._under_way += 1
+
+        def over(replayed: Replayed) -> None:
+            self._under_way -= 1
+            if not self._closing:
+                self.transport.write(framed((number, replayed)))
+            self._look()
+
+        Deferred.fromCoroutine(self._replayer.replay(case)).addCallback(over)
+
+    def _look(self) -> None:
+        if not self._closing or self._under_way:
+            return
+        if self._replayer is None:
+            self._stop()
+        else:
+            Deferred.fromCoroutine(self._replayer.stop()).addBoth(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+
+def main() -> None:
+    """Serve standard input and output, kept clear of whatever a library may print."""
+    from twisted.internet import reactor as installed  # each process has its own
+
+    reactor: Any = installed
+    configure(os.environ.get("IVR_SIM_LOG_LEVEL", "WARNING"))
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    reactor.callWhenRunning(lambda: StandardIO(_Worker(reactor), stdout=replies))  # type: ignore[call-arg]
+    reactor.run()
