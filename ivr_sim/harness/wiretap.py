@@ -1,4 +1,4 @@
-"""What one placed call leaves at the line: records, SIP messages, HTTP exchanges, and when keys were down.
+"""What one placed call leaves at the line: records, sound, SIP messages, HTTP exchanges, when keys were down.
 
 It stands where a served call has its folder (``node.CallKeeper``), and keeps all in memory.
 """
@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.journal import CallAnswered, CallOffered, Journal, KeyMethod, Record
@@ -27,6 +29,7 @@ class Wiretap:
 
     reactor: IReactorTime. records: the call's. zero: the answer, on the reactor's clock. exchanges: each with
     its beginning in seconds since the answer. masks: when secret keys were down, and when published ones.
+    heard: what came from the caller, on the clock of the masks, which what a telephone sent is not.
     """
 
     def __init__(self, reactor: Any, journal: Journal) -> None:
@@ -37,8 +40,14 @@ class Wiretap:
         self._http: list[tuple[float, HttpExchange]] = []
         self.records: list[Record] = []
         self.masks: tuple[Sequence[Span], Sequence[Span]] = ((), ())
+        self._heard: list[Samples] = []
         self.zero = reactor.seconds()
         journal.subscribe(self._read)
+
+    @property
+    def heard(self) -> Samples:
+        """What the line heard: int16, shape (n,), 8 kHz, from the answer on."""
+        return np.concatenate([np.zeros(0, np.int16), *self._heard])
 
     @property
     def messages(self) -> list[SipMessage]:
@@ -55,9 +64,9 @@ class Wiretap:
         """How many requests each service got."""
         return Counter(exchange.service for _, exchange in self._http)
 
-    def tape(self, name: str) -> _Spans:
-        """Who is told when keys were down, for ``Node``'s ``tapes``."""
-        return _Spans(self)
+    def tape(self, name: str) -> _Tape:
+        """Who is told what is heard and when keys were down, for ``Node``'s ``tapes``."""
+        return _Tape(self)
 
     # What a node tells ------------------------------------------------------------------------------
 
@@ -66,7 +75,7 @@ class Wiretap:
         return "0001"
 
     def recording(self, name: str) -> Path | None:
-        """None: both sides are recorded at the telephone."""
+        """None: what is kept of a call, its verdict decides."""
         return None
 
     def packets(self, name: str, counts: Mapping[str, int]) -> None:
@@ -83,6 +92,10 @@ class Wiretap:
         """A request that is over."""
         self._http.append((self._reactor.seconds() - exchange.ms / 1000, exchange))
 
+    def keep(self, samples: Samples) -> None:
+        """What the line heard next."""
+        self._heard.append(samples.copy())
+
     async def stop(self) -> None:
         """The call is over."""
 
@@ -97,14 +110,15 @@ class Wiretap:
             self.zero = self._reactor.seconds()
 
 
-class _Spans:
-    """A tape that keeps nothing but when keys were down."""
+class _Tape:
+    """Keeps what was heard, and when keys were down; never which."""
 
     def __init__(self, tap: Wiretap) -> None:
         self._tap = tap
 
     def heard(self, samples: Samples) -> None:
-        """Not kept."""
+        """20 ms of the caller."""
+        self._tap.keep(samples)
 
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """Not kept."""
