@@ -164,6 +164,11 @@ class Merchant:
         return self._outside[0] or Outside(self.authorizer_url, self.user, self.password)
 
     @property
+    def own_openpay(self) -> bool:
+        """Whether the stand-in charges, and not somebody else's Openpay."""
+        return self._outside[1] is None
+
+    @property
     def charging(self) -> Outside:
         """The Openpay that charges, and the account there."""
         return self._outside[1] or Outside(self.openpay_url, self.merchant_id, self.private_key)
@@ -201,7 +206,7 @@ class Merchant:
             at.user,
             at.password,
             on_exchange=on_exchange,
-            own=self._outside[1] is None,
+            own=self.own_openpay,
         )
         return Cashier(
             OpenpayAcquirer(client, self._reactor, between_looks=between_looks),
@@ -224,7 +229,7 @@ class Merchant:
         """The merchant's line as the dialogue knows it: clients of these two services."""
         at = self.asked
         # A card of our own making means nothing to a sandbox.
-        cards = [c.number for c in openpay.TEST_CARDS if self._outside[1] is None or not c.ours]
+        cards = [c.number for c in openpay.TEST_CARDS if self.own_openpay or not c.ours]
         return Shop(
             name=name,
             keys=AuthorizerClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange),

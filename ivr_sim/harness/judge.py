@@ -28,13 +28,15 @@ Place = tuple[str | int, ...]
 class Seen:
     """What is known of a call beside its records; what is None nobody could see.
 
-    completed: how many completed charges its order has at Openpay, over its amount. requests: how many each
-    service got (authorizer, openpay). barge_ins: as measured in the audio; otherwise the journal's are
-    judged. step: the step that the caller could not do, if there was one. journal: whether the records are
-    the line's own; otherwise they tell only what the caller heard.
+    completed: how many completed charges its order has at Openpay, over its amount; others: completed charges
+    of other orders or amounts, in words. requests: how many each service got (authorizer, openpay).
+    barge_ins: as measured in the audio; otherwise the journal's are judged. step: the step that the caller
+    could not do, if there was one. journal: whether the records are the line's own; otherwise they tell only
+    what the caller heard.
     """
 
     completed: int | None = None
+    others: Sequence[str] = ()
     requests: Mapping[str, int] | None = None
     barge_ins: Sequence[BargeIn] | None = None
     step: Failure | None = None
@@ -244,8 +246,18 @@ def _charges(call: _Call) -> Iterator[Failure]:
     if not least <= completed <= most:
         expected = f"{most} completed" if least == most else f"{most} completed at the most"
         heard = f"{completed} completed" if completed else "no completed charge"
+        if call.seen.others:
+            heard += f" but of {_list(call.seen.others)}"
         order = call.case.scenario.given.order_id
         yield call.differs(("expect", "charges"), f"charges of order {order}", expected, heard)
+    if call.seen.others:
+        given = call.case.scenario.given
+        yield call.differs(
+            ("expect", "charges"),
+            "charges of another order",
+            f"none but of order {given.order_id} over {given.amount}",
+            _list(call.seen.others),
+        )
 
 
 def _requests(call: _Call) -> Iterator[Failure]:

@@ -16,20 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import dtmf
 from ivr_sim.errors import ConfigurationError, IvrSimError
 from ivr_sim.harness.caller import Hearer, Telephone, follow
 from ivr_sim.harness.converse import caller_of, failure_of
 from ivr_sim.harness.fault_network import rtp_through, sip_reactor
 from ivr_sim.harness.faults import Faults
 from ivr_sim.harness.judge import Seen, judge
-from ivr_sim.harness.provision import merchant_of
+from ivr_sim.harness.listening import Listener
+from ivr_sim.harness.provision import charged_at, merchant_of
 from ivr_sim.harness.scenario import Case
 from ivr_sim.harness.script import ScriptedCaller
 from ivr_sim.harness.story import Story
 from ivr_sim.harness.wiretap import Wiretap
 from ivr_sim.journal import CallFailed, Journal, KeyMethod, Record
 from ivr_sim.legs.scripted import TickingCaller
-from ivr_sim.media import MediaEngine
+from ivr_sim.media import SAMPLE_RATE, MediaEngine
 from ivr_sim.node import Node, local_now, local_today
 from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict, Failure
@@ -109,20 +111,28 @@ class Placer:
             await phone.start()
             ended = await telephone.dial(phone.agent, scenario.number)
             await node.settle()
-            completed = None
-            if self._outside.get("at_openpay") is None:
-                completed = len(merchant.completed(scenario.given.order_id, scenario.given.amount))
+            completed, others = charged_at(merchant, scenario.given)
         if telephone.problem:
             raise ConfigurationError(f"{case.path}: {telephone.problem}")
         records = tap.records or [not_answered(ended)]
         stuck = failure_of(caller, case) if isinstance(caller, ScriptedCaller) else None
-        seen = Seen(completed=completed, requests=tap.requests, step=stuck)
+        listener = Listener(node.library)
+        announced = listener.announced(records)
+        cuts = None
+        if scenario.expect.barge_in_ms is not None:
+            keys = dtmf.decode(telephone.sent, SAMPLE_RATE)
+            onsets = caller.onsets if isinstance(caller, ScriptedCaller) else [key.start_s for key in keys]
+            cuts = listener.barge_ins(announced, telephone.heard, onsets)
+        seen = Seen(completed=completed, others=others, requests=tap.requests, barge_ins=cuts, step=stuck)
         story = Story(records)
-        verdict = verdict_of(case, story, judge(case, story, seen), self._reactor.seconds() - began)
+        failure = judge(case, story, seen)
+        if failure is None and not any(name.startswith("rtp") for name in scenario.faults.asked_for):
+            failure = listener.judge(case, announced, telephone.heard)
+        verdict = verdict_of(case, story, failure, self._reactor.seconds() - began)
         return self._artefacts.keep(
             verdict,
             records,
-            telephone.sent,
+            tap.heard,
             telephone.heard,
             tap.exchanges,
             tap.messages,

@@ -17,7 +17,7 @@ from ivr_sim.harness.scenario import Case, Given, Scenario
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import ZONE, local_now
 
-__all__ = ["clock_of", "merchant_of"]
+__all__ = ["charged_at", "clock_of", "merchant_of"]
 
 A_DAY = timedelta(days=1)
 
@@ -66,6 +66,18 @@ def merchant_of(reactor: Any, case: Case, *, folder: Path | None = None, **outsi
     if outside.get("at_authorizer") is None:
         _issue(merchant.keys, scenario.given, clock)
     return merchant
+
+
+def charged_at(merchant: Merchant, given: Given) -> tuple[int | None, list[str]]:
+    """How many completed charges the call's order has over its amount, and all others there are, in words.
+
+    None where somebody else's Openpay charges: nobody but the call may have charged there, or many have.
+    """
+    if not merchant.own_openpay:
+        return None, []
+    completed = [c for c in merchant.charges.charges() if c.status == "completed"]
+    own = [c for c in completed if (c.order_id, c.amount) == (given.order_id, given.amount)]
+    return len(own), [f"order {c.order_id} over {c.amount}" for c in reversed(completed) if c not in own]
 
 
 def _issue(keys: KeyStore, given: Given, clock: _Clock) -> None:
