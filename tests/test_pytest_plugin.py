@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "examples" / "pytest"
 CALLS = ROOT / "fixtures" / "calls"
 HURRY = ROOT / "fixtures" / "scenarios" / "rejected-in-a-hurry.call.yaml"
 
@@ -64,6 +65,22 @@ def test_loading_it_loads_nothing_else():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == ["ivr_sim", "ivr_sim.pytest_plugin"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two workers"])
+def test_the_sample_project_is_as_green_and_as_red_as_it_says(tmp_path, workers):
+    folder = tmp_path / "sample"
+    shutil.copytree(SAMPLE, folder)
+    ran = Ran(folder, *workers)
+    assert ran.tests == {
+        "tests.test_payments::test_a_monthly_fee_is_paid": "passed",
+        "tests.test_payments::test_an_enrolment_is_told_with_its_tax": "failure",
+        "tests.calls.rejected.call.yaml::replay": "passed",
+    }, ran.said
+    assert ran.code == 1
+    assert "prompt amount: expected 580.00, heard 500.00" in ran.said
+    assert "prompt amount: expected 580.00, heard 500.00" in (SAMPLE / "README.md").read_text()
 
 
 @pytest.mark.slow

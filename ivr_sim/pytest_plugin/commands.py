@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -138,6 +139,9 @@ class Commands:
             result = results[0]
             if result.verdict == "error":
                 raise CallError(f"{result.name}: {result.reason}")
+            if isinstance(scenario, Mapping) and result.failure is not None:
+                # The file was made for the command alone; where it said so helps nobody.
+                result = replace(result, failure=replace(result.failure, file=None, line=None))
             # Shown below a test that fails, whatever it asserted.
             request.node.add_report_section("call", "ivr-sim", str(result))
             return result

@@ -18,11 +18,8 @@ __all__ = ["Ivr", "serving"]
 
 UP_BY, DOWN_BY = 120.0, 60.0  # seconds
 LOOK = 0.5  # seconds between two looks at whether it has failed
-# What `serve` runs beside it: tells us that all is up, and ends, and `serve` with it, when we are gone.
-COMPANION = (
-    "import socket, sys; line = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
-    "line.sendall(b'up'); line.recv(1)"
-)
+# What `serve` runs beside it: calls us once all is up, and ends, and `serve` with it, when we are gone.
+COMPANION = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1]))).recv(1)"
 
 
 @dataclass(frozen=True)
