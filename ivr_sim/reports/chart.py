@@ -29,8 +29,8 @@ from ivr_sim.reports.picture import FLOOR_DB, TOP_DB, Bar, Story, read_story
 
 __all__ = ["Chart", "Lane", "Row", "Span", "read_chart"]
 
-PER_SECOND = 10  # columns of a waveform and of a spectrogram
-MAX_COLUMNS = 1500
+PER_SECOND = 10  # columns of a waveform and of a spectrogram, as far as that is
+COLUMNS = (300, 1500)
 WAVE = 40  # units of a waveform's height
 BINS, SHADES = 64, 12  # of a spectrogram: what can be told apart in its height
 EARLIEST = -10.0  # seconds before the answer that the axis reaches back to
@@ -125,7 +125,7 @@ def read_chart(folder: Path) -> Chart:
     if len(sound) >= WINDOW:
         left = chart.at(0.0)
         chart.sound = (left, round(chart.at(len(sound) / RATE) - left, 2))
-        chart.columns = max(1, min(MAX_COLUMNS, round(len(sound) / RATE * PER_SECOND)))
+        chart.columns = min(max(COLUMNS[0], round(len(sound) / RATE * PER_SECOND)), COLUMNS[1])
         chart.spectrogram = _spectrogram(sound[:, 0], chart.columns)
         chart.caller, chart.ivr = (_wave(sound[:, side], chart.columns) for side in (0, 1))
     return chart
