@@ -9,6 +9,7 @@ import dtmf
 from ivr_sim.call import Phrase, phrase
 from ivr_sim.media.g711 import PCMA, PCMU
 from ivr_sim.prompts.hearing import Announced, barge_ins, hear, heard_amount, told, verify
+from ivr_sim.prompts.losses import with_losses
 
 CALL = ("welcome", "ask_key", "ask_accept", "ask_card", "ask_expiry", "one_moment", "approved", "goodbye")
 CUTS = {"ask_key": 1.5, "ask_card": 0.8, "ask_expiry": 2.0}
@@ -252,6 +253,34 @@ def test_nothing_in_what_is_no_speech(spanish, few):
 def test_stereo_is_refused(spanish):
     with pytest.raises(ValueError, match="one dimension"):
         hear(np.zeros((800, 2), np.int16), spanish)
+
+
+def test_losses_in_their_places(tape, few):
+    """Packets that are only left out move all that follows; silence in their places does not."""
+    made = tape(few)
+    for name in CALL:
+        made.say(phrase(name), CUTS.get(name))
+    packets = made.sound.reshape(-1, 160)
+    lost = np.random.default_rng(4).random(len(packets)) < 0.05
+    arrived = packets[~lost].reshape(-1)
+    heard = with_losses(arrived, list(lost))
+    assert len(heard) == len(made.sound)
+    assert [prompt.phrase.name for prompt in hear(heard, few)] == list(CALL)
+    assert len(hear(arrived, few)) < len(CALL)
+    with pytest.raises(ValueError, match="packets came"):
+        with_losses(arrived, list(lost[:-1]))
+
+
+@pytest.mark.parametrize("frames", [-1, 1])
+def test_a_packet_that_slipped_is_no_mismatch(tape, spanish, frames):
+    """As when a jitter buffer gets deeper, or less deep, in the middle of a word."""
+    made = tape(spanish).say(phrase("ask_accept")).say(phrase("goodbye"))
+    packets = list(made.sound.reshape(-1, 160))
+    if frames > 0:
+        packets.insert(160, np.zeros(160, np.int16))
+    else:
+        del packets[160]
+    assert verify(np.concatenate(packets), made.announced, spanish.__getitem__) == []
 
 
 # Amounts --------------------------------------------------------------------------------------------
