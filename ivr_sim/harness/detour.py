@@ -86,8 +86,8 @@ class HttpMessage:
 class Detour(Factory):
     """Listens beside a service, and hands each connection to ``handle`` as an Exchange.
 
-    What ``handle`` raises ends its connection by a reset. An exchange whose asker is gone goes on, but waits
-    for nothing any more.
+    It is called when the connection is made; what it raises ends the connection by a reset. An exchange
+    whose asker is gone goes on, but waits for nothing any more.
     """
 
     noisy = False
@@ -97,8 +97,7 @@ class Detour(Factory):
         self._handle = handle
         self._upstream: int | None = None
         self._listening: Any = None
-        self._under_way: set[Exchange] = set()
-        self._accepted = 0
+        self._open: set[Exchange] = set()
 
     @property
     def port(self) -> int:
@@ -114,23 +113,31 @@ class Detour(Factory):
 
     async def stop(self) -> None:
         """Listen no more; what is under way is cut off."""
-        if self._listening is not None:
-            await self._listening.stopListening()
-        for exchange in tuple(self._under_way):
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stopListening()
+        for exchange in tuple(self._open):
             exchange.end(how="RST")
+
+    async def ask(self, request: bytes) -> bytes:
+        """The service's whole answer to a request; empty when it gave none."""
+        answered: Deferred[bytes] = Deferred()
+        self.connect(lambda addr: _Far(request, answered))
+        return await answered
 
     def buildProtocol(self, addr: object) -> Protocol:  # noqa: N802
         """Called for each connection."""
-        exchange = Exchange(self, self._accepted)
-        self._accepted += 1
-        return exchange.near
+        return Exchange(self).near
 
     def begin(self, exchange: Exchange) -> None:
         """Called by an exchange whose connection is made."""
-        self._under_way.add(exchange)
+        self._open.add(exchange)
         done = Deferred.fromCoroutine(self._serve(exchange))
         done.addErrback(lambda failure: exchange.end(how="RST"))
-        done.addBoth(lambda _: self._under_way.discard(exchange))
+
+    def over(self, exchange: Exchange) -> None:
+        """Called by an exchange whose connection is gone."""
+        self._open.discard(exchange)
 
     def connect(self, build: Callable[[object], Protocol]) -> None:
         """Connect to the service."""
@@ -154,10 +161,9 @@ class Detour(Factory):
 
 
 class Exchange:
-    """One connection of somebody who asks, ``number`` counting them from 0."""
+    """One connection of somebody who asks."""
 
-    def __init__(self, detour: Detour, number: int) -> None:
-        self.number = number
+    def __init__(self, detour: Detour) -> None:
         self.near = _Near(self)
         self._detour = detour
         self._asked: Deferred[bytes] = Deferred()
@@ -169,9 +175,7 @@ class Exchange:
 
     async def ask(self, request: bytes) -> bytes:
         """The service's whole answer to a request; empty when it gave none."""
-        answered: Deferred[bytes] = Deferred()
-        self._detour.connect(lambda addr: _Far(request, answered))
-        return await answered
+        return await self._detour.ask(request)
 
     async def wait(self, seconds: float) -> None:
         """Let time pass. Raises ConnectionError as soon as nobody waits for the answer any more."""
@@ -216,6 +220,7 @@ class Exchange:
 
     def gone(self) -> None:
         """Called when the connection is over."""
+        self._detour.over(self)
         for wait in tuple(self._waits):
             wait.cancel()
         if not self._asked.called:

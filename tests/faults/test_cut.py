@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import ChargeSettled
@@ -178,9 +177,7 @@ def test_a_charge_that_arrives_after_it_was_given_up(
         scene = await hold(tmp_path, case)
         assert [name for name, _ in scene.told] == [case.told]
         assert [entry.result for entry in scene.till.entries()] == ["failed"]
-        arrived: Deferred[bytes] = Deferred()
-        scene.way.ask(scene.way.held.pop(never), arrived.callback)
-        assert b'"completed"' in await arrived
+        assert b'"completed"' in await scene.way.ask(scene.way.held.pop(never))
 
         till = await anew(world, scene)
         await till.cashier.start()
