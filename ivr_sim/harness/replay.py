@@ -47,7 +47,7 @@ from ivr_sim.reports.verdict import CallVerdict
 __all__ = ["Manner", "Replayed", "Replayer", "not_run", "with_payment_key"]
 
 log = structlog.get_logger(__name__)
-Timeline = Sequence[tuple[float, str, float]]
+Timeline = Sequence[tuple[float, str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,10 @@ class Manner:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What one call came to. timeline: when each prompt began, its name, and when it was over, in seconds."""
+    """What one call came to.
+
+    timeline: when each prompt began, its name, and when it was over, in seconds; None: the caller was gone.
+    """
 
     verdict: CallVerdict
     cause: str | None = None
@@ -286,12 +289,12 @@ def with_payment_key(case: Case, key: str) -> Case:
 
 
 def _timeline(records: Sequence[Record]) -> Timeline:
-    said: list[tuple[float, str, float]] = []
+    said: list[tuple[float, str, float | None]] = []
     for record in records:
         t = round(record.t or 0.0, 2)
         match record.event:
             case PromptStarted(name=name):
-                said.append((t, name, t))
-            case PromptEnded() if said:
+                said.append((t, name, None))
+            case PromptEnded(cut_by=cut) if said and cut != "hangup":
                 said[-1] = (said[-1][0], said[-1][1], t)
     return said

@@ -119,6 +119,9 @@ def _end(node: Any) -> int:
 
 def _with_timeline(text: str, came: Replayed) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
-    said = [f"  - [{begin:.2f}, {name}, {end:.2f}]" for begin, name, end in came.timeline]
+    said = [
+        f"  - [{begin:.2f}, {name}{'' if end is None else f', {end:.2f}'}]"
+        for begin, name, end in came.timeline
+    ]
     head = text if text.endswith("\n") else text + newline
     return head + newline.join(["timeline:", *said, ""])
