@@ -7,7 +7,7 @@ does not hide the calls of another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import pairwise
@@ -56,14 +56,16 @@ def read_scenario(path: Path) -> list[Case]:
 def find_cases(paths: Iterable[Path], *, allow_unlabelled: bool = False) -> list[Case]:
     """The calls that files and folders plan, sorted within each folder; a WAV stands for its label.
 
-    A call is named after its file, below the folder that was given: ``NAME``, or ``sub/NAME``. Raises
-    BadScenario with every problem, whose ``cases`` are the calls that can be held nevertheless: a file that
-    cannot be read; a recording without a label, unless that is allowed, and a label without its recording;
-    a folder without calls; two calls of one name.
+    A call is named after its file, below the folder that was given: ``NAME``, or ``sub/NAME``; where several
+    folders are given, with the folder's own name before it: ``calls/NAME``.
+
+    Raises BadScenario with every problem, whose ``cases`` are the calls that can be held nevertheless: a file
+    that cannot be read; a recording without a label, unless that is allowed, and a label without its
+    recording; a folder without calls; two calls of one name.
     """
     cases: dict[str, Case] = {}
     problems: list[Problem] = []
-    for path, prefix in _files(paths, problems):
+    for path, prefix in _files(list(paths), problems):
         try:
             found = _calls(path, allow_unlabelled=allow_unlabelled)
         except BadScenario as bad:
@@ -75,7 +77,7 @@ def find_cases(paths: Iterable[Path], *, allow_unlabelled: bool = False) -> list
             if earlier is not named:
                 what = f"a second call named {named.name}; the first is in {earlier.path}"
                 line = named.line_of("name") if named.labelled else None
-                problems.append(Problem(path, line, "", f"{what}; rename one, or name the folder above them"))
+                problems.append(Problem(path, line, "", f"{what}; give one another name"))
     if problems:
         raise BadScenario(problems, list(cases.values()))
     return list(cases.values())
@@ -91,13 +93,15 @@ def _calls(path: Path, *, allow_unlabelled: bool) -> list[Case]:
     raise BadScenario([Problem(path, None, "", what)])
 
 
-def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[tuple[Path, str]]:
+def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[tuple[Path, str]]:
     """Labels, scenarios, and recordings that have none; and what comes before their names."""
     seen: set[Path] = set()
+    several = sum(path.is_dir() for path in paths) > 1
     for path in paths:
         found: list[tuple[Path, str]] = []
         if path.is_dir():
-            found = [(file, _below(file, path)) for file in _in_folder(path)]
+            own = f"{path.resolve().name}/" if several else ""
+            found = [(file, own + _below(file, path)) for file in _in_folder(path)]
             if not found:
                 what = f"no calls in this folder: neither *{SUFFIX} nor *.wav"
                 problems.append(Problem(path, None, "", what))

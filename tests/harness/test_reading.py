@@ -480,9 +480,13 @@ def test_an_empty_folder_and_what_is_no_call(tmp_path):
         find_cases([tmp_path / "x.call.yml"])
 
 
+def test_calls_of_several_folders_are_named_by_them(write):
+    one, two = write(FAST, "one/a.call.yaml"), write(FAST, "two/a.call.yaml")
+    assert names(one.parent, two.parent) == ["one/a", "two/a"]
+
+
 def test_two_calls_of_one_name(write):
-    one, two = write(FAST, "one/a.call.yaml"), write(FAST + "name: b\n", "two/a.call.yaml")
-    assert names(one.parent, two.parent) == ["a", "b"]
-    two.write_text(FAST + "name: a\n")
-    with pytest.raises(BadScenario, match=r"a\.call\.yaml:4: a second call named a; the first is in .*one/a"):
-        find_cases([one.parent, two.parent])
+    one, two = write(FAST, "one/a.call.yaml"), write(FAST + "name: a\n", "two/b.call.yaml")
+    with pytest.raises(BadScenario, match=r"b\.call\.yaml:4: a second call named a; the first is in .*one/a"):
+        find_cases([one, two])
+    assert names(one.parent, two.parent) == ["one/a", "two/a"]
