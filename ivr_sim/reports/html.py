@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,15 +48,7 @@ def write_html(run: Run, path: Path, artefacts: Path) -> None:
 
 
 def _page(run: Run, path: Path, artefacts: Path) -> str:
-    environment = Environment(
-        loader=PackageLoader("ivr_sim.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
-    environment.filters["whole"] = _whole
+    environment = _environment()
     counts = run.counts
     bad = counts["fail"] + counts["error"]
     verdict = "passed" if not bad else f"of {len(run.calls)} did not pass"
@@ -91,6 +84,21 @@ def _page(run: Run, path: Path, artefacts: Path) -> str:
             linked.add(number)
             pages[passed].append(text)
     return page(list(writer.notes()), linked, pages[False], pages[True])
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, read once."""
+    environment = Environment(
+        loader=PackageLoader("ivr_sim.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    environment.filters["whole"] = _whole
+    return environment
 
 
 class _Calls:
