@@ -116,19 +116,16 @@ class Placer:
             raise ConfigurationError(f"{case.path}: {telephone.problem}")
         records = tap.records or [not_answered(ended)]
         stuck = failure_of(caller, case) if isinstance(caller, ScriptedCaller) else None
-        listener = Listener(node.library)
-        announced = listener.announced(records)
         cuts = None
         if scenario.expect.barge_in_ms is not None:
+            listener = Listener(node.library)
+            announced = listener.announced(records)
             keys = dtmf.decode(telephone.sent, SAMPLE_RATE)
             onsets = caller.onsets if isinstance(caller, ScriptedCaller) else [key.start_s for key in keys]
             cuts = listener.barge_ins(announced, telephone.heard, onsets)
         seen = Seen(completed=completed, others=others, requests=tap.requests, barge_ins=cuts, step=stuck)
         story = Story(records)
-        failure = judge(case, story, seen)
-        if failure is None and not any(name.startswith("rtp") for name in scenario.faults.asked_for):
-            failure = listener.judge(case, announced, telephone.heard)
-        verdict = verdict_of(case, story, failure, self._reactor.seconds() - began)
+        verdict = verdict_of(case, story, judge(case, story, seen), self._reactor.seconds() - began)
         return self._artefacts.keep(
             verdict,
             records,
