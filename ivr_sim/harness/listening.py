@@ -46,7 +46,7 @@ class Listener(Sounds):
     def judge(self, case: Case, announced: Sequence[Announced], heard: Samples) -> Failure | None:
         """The first thing that was announced and not heard, or heard and not announced."""
         try:
-            found = verify(heard, announced, self._library.sound_now, rivals=self._phrases.values())
+            found = verify(heard, announced, self._library.sound_now, rivals=self._library.at_hand)
         except IvrSimError as error:
             return Failure("hearing", "sounds to compare with", str(error), None, str(case.path), 1)
         if not found:

@@ -50,6 +50,7 @@ class Library:
         self._cache = SoundCache(cache)
         self._room = memory
         self._memory: OrderedDict[str, Samples] = OrderedDict()
+        self._phrases: dict[str, Phrase] = {}
         self._waiting: dict[str, list[Deferred[Samples]]] = {}
 
     async def sound(self, phrase: Phrase) -> Samples:
@@ -81,6 +82,11 @@ class Library:
             raise VoiceMissing(f"phrase {phrase.name!r} was not rendered yet")
         return known
 
+    @property
+    def at_hand(self) -> list[Phrase]:
+        """The phrases that were asked for and whose sounds are in memory."""
+        return [phrase for key, phrase in self._phrases.items() if key in self._memory]
+
     def _look_up(self, phrase: Phrase) -> tuple[str, str, Samples | None]:
         """The phrase's text and key, and its sound if it is at hand."""
         text = self.catalogue.text(phrase)
@@ -88,6 +94,7 @@ class Library:
         for stem in self.catalogue.stems(phrase):
             if stem in self._recorded:
                 return text, key, self._recorded[stem]
+        self._phrases[key] = phrase
         if key in self._memory:
             self._memory.move_to_end(key)
             return text, key, self._memory[key]
@@ -115,6 +122,7 @@ class Library:
         self._memory[key] = sound
         self._room -= sound.nbytes
         while self._room < 0 and len(self._memory) > 1:
-            _, forgotten = self._memory.popitem(last=False)
+            key, forgotten = self._memory.popitem(last=False)
+            self._phrases.pop(key, None)
             self._room += forgotten.nbytes
         return sound
