@@ -92,10 +92,10 @@ def ivr(ivr_sim_commands: Commands) -> Iterator[Ivr]:
 @pytest.fixture
 def replay_call(request: pytest.FixtureRequest, ivr_sim_commands: Commands) -> HoldCall:
     """Hold a call in virtual time: ``replay_call(path or mapping) -> CallResult``."""
-    return ivr_sim_commands.holder("replay", request)
+    return ivr_sim_commands.holder(request)
 
 
 @pytest.fixture
 def place_call(request: pytest.FixtureRequest, ivr_sim_commands: Commands) -> HoldCall:
     """Place a call over SIP, in real time: ``place_call(path or mapping) -> CallResult``."""
-    return ivr_sim_commands.holder("call", request)
+    return ivr_sim_commands.holder(request, "--sip")

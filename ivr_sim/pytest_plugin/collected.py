@@ -53,7 +53,7 @@ class CallItem(pytest.Item):
 
     def _replay(self, paths: list[Path]) -> None:
         """Replay files, all at once: a process for each would take more time than the calls."""
-        held = Commands(self.config).hold("replay", paths, self.nodeid if len(paths) == 1 else "collected")
+        held = Commands(self.config).hold(paths, self.nodeid if len(paths) == 1 else "collected")
         results = self.config.stash[RESULTS]
         for path in paths:
             results[path] = [result for result in held if result.file and Path(result.file) == path]

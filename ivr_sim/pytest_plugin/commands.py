@@ -93,15 +93,15 @@ class Commands:
         """A command of ours, as a list of words."""
         return [sys.executable, "-m", "ivr_sim", *words, "--data", str(self.data)]
 
-    def hold(self, command: str, paths: Sequence[Path], name: str) -> list[CallResult]:
-        """Hold the calls of these files, by ``replay`` or ``call``. name: of the run, among artefacts.
+    def hold(self, paths: Sequence[Path], name: str, *options: str) -> list[CallResult]:
+        """Hold the calls of these files. name: of the run, among artefacts. options: those of ``replay``.
 
         Raises CallError when the command could not be run.
         """
         __tracebackhide__ = True
         report = Path(tempfile.mkdtemp(dir=self.data)) / "report.json"
         kept = None if self.artefacts is None else self.artefacts / _plain(name)
-        words = [command, *map(str, paths), "--json", str(report), *self.to_authorizer]
+        words = ["replay", *map(str, paths), "--json", str(report), *self.to_authorizer, *options]
         words += ["--keep", "none"] if kept is None else ["--keep", "failed", "--artefacts", str(kept)]
         try:
             done = subprocess.run(
@@ -116,14 +116,14 @@ class Commands:
                 stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired as late:
-            raise CallError(f"ivr-sim {command} was still at it after {late.timeout:.0f} s") from None
+            raise CallError(f"ivr-sim replay was still at it after {late.timeout:.0f} s") from None
         try:
             return read(json.loads(report.read_text(encoding="utf-8")), kept)
         except (OSError, ValueError):
             said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
-            raise CallError(f"ivr-sim {command} ended with {done.returncode}: {said}") from None
+            raise CallError(f"ivr-sim replay ended with {done.returncode}: {said}") from None
 
-    def holder(self, command: str, request: pytest.FixtureRequest) -> HoldCall:
+    def holder(self, request: pytest.FixtureRequest, *options: str) -> HoldCall:
         """The value of a fixture: holds calls for one test."""
         folder, name = request.path.parent, request.node.name
 
@@ -133,7 +133,7 @@ class Commands:
                 path = self._written(scenario, folder, name)
             else:
                 path = folder / scenario
-            results = self.hold(command, [path], request.node.nodeid)
+            results = self.hold([path], request.node.nodeid, *options)
             if len(results) != 1:
                 raise CallError(f"{path} plans {len(results)} calls: give one, or have the file collected")
             result = results[0]
