@@ -37,7 +37,7 @@ from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict
 from ivr_sim.sip.states import Ended
 
-__all__ = ["Visitor"]
+__all__ = ["Ear", "Visitor"]
 
 # What a call comes to, by the last of these that was heard.
 OUTCOMES = {
@@ -100,7 +100,7 @@ class Visitor:
         scenario, there = case.scenario, self._there
         account = next(self._accounts)
         caller = caller_of(case, by=self._by)
-        ear = _Ear(Recogniser(await self._candidates(case)), caller)
+        ear = Ear(Recogniser(await self._candidates(case)), caller)
         telephone = Telephone(caller, ear=ear.hear)
         async with AsyncExitStack() as stack:
             phone = telephone_of(
@@ -144,7 +144,7 @@ class _Heard:
     over: PromptOver | None = None
 
 
-class _Ear:
+class Ear:
     """Listens for the caller, and remembers what was heard."""
 
     def __init__(self, recogniser: Recogniser, caller: ScriptedCaller) -> None:
