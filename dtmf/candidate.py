@@ -1,8 +1,10 @@
 """Blocks that passed the screen, and which of them are worth a second look.
 
-A block is a candidate if the one before it or after it has the same key, as loud; or if its pair goes on
-10 ms earlier or later, on its frequencies. A block that only the start of a tone is in is none: so little is
-no key yet, and the next block is filled.
+A block that holds little else than its pair is a candidate if the one before it or after it has the same key,
+as loud. Of any other block half of one on either side is heard, too: the pair must go on into one of them, on
+its frequencies; and what else sounds must not be so loud as it is in speech, where a pair is two harmonics of
+many. A block that only the start of a tone is in is none: so little is no key yet, and the next block is
+filled.
 """
 
 from __future__ import annotations
@@ -10,53 +12,94 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.goertzel import HOP, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats
+from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats
+from dtmf.look import Keys, third_peak, tones_of, window_loss
 from dtmf.screen import Seen
 
-__all__ = ["AROUND", "goes_on", "is_the_same", "is_the_start"]
+__all__ = ["AROUND", "is_promising", "is_sure", "is_the_start"]
 
 AROUND = 2 * WINDOW  # samples: a block, and half of one on either side
-_OFF = np.float32(0.032)  # of its frequency, by which a tone may seem to be off in 30 ms of noise
-_EVEN = np.float32(0.22)  # of the power: a hole may follow
-_STRONG = np.float32(0.5)  # of its group's power
+_HALF = WINDOW // 2
+_EVERY = np.arange(3)[:, None] + np.arange(2)  # halves of the windows around, 10 ms apart
 _START = np.float32(5)  # power of the next block: it is filled, and less than half of this one
 _AS_LOUD = np.float32(2)  # power, at most so many times
+_EVEN = np.float32(0.22)  # of the power: a hole may follow
+_STRONG = np.float32(0.5)  # of its group's power
+_OFF = 1.15  # limits, that 30 ms of noise may seem to be off
+_TWIST = np.float32(0.05), np.float32(11)
+_BAND = np.float32(0.12)  # of the power, in the low band: then hum or a dial tone is heard
+_HOPE = np.float32(0.40)  # of the power must be in the pair
+_OF_THE_REST = np.float32(0.6)  # of what is no hum, where there is more of that
+_UNDER_IT = np.float32(0.3)  # the same, where that drowns all: what is left of it counts as well
+_PURE = np.float32(0.9)  # of the power: there is no room for a third peak
+_TOO_LOUD = np.float32(0.56)  # a third peak, relative to the weaker tone's power: -2.5 dB
+_HZ = TONES_HZ.astype(np.float32)
+_TURN = TURNS[:, _HALF // HOP]
+
+Bools = npt.NDArray[np.bool_]
 
 
-def is_the_same(now: Seen, before: Seen) -> npt.NDArray[np.bool_]:
-    """Whether blocks have the key of those before, as loud."""
-    same: npt.NDArray[np.bool_] = now.key == before.key
+def is_sure(now: Seen, before: Seen) -> Bools:
+    """Whether blocks that follow each other hold the same key, as loud, and both little else."""
+    same: Bools = (now.key == before.key) & now.pure & before.pure
     for here, there in ((now.low, before.low), (now.high, before.high)):
         same &= (here < _AS_LOUD * there) & (there < _AS_LOUD * here)
     return same
 
 
-def is_the_start(now: Seen, after: Seen) -> npt.NDArray[np.bool_]:
+def is_the_start(now: Seen, after: Seen) -> Bools:
     """Whether blocks hold but the start of what those after them hold."""
-    start: npt.NDArray[np.bool_] = now.key == after.key
+    start: Bools = now.key == after.key
     return start & (after.low > _START * now.low) & (after.high > _START * now.high)
 
 
-def goes_on(sound: Floats, key: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
-    """Whether the pair is still there, as loud and on its frequencies, 10 ms before or after a block.
+def is_promising(sound: Floats, key: Keys, offset: float) -> Bools:
+    """Whether a pair goes on, and little enough sounds beside it.
 
-    sound: (n, AROUND), a block that passed with half of one on either side; key: (n,). A tone of 40 ms that
-    fills a block fills the half block on one side of it too: there, all of this is so.
+    sound: (n, AROUND), a block that passed with half of one on either side; key: (n,); offset: share of its
+    frequency by which a tone may be off. A tone of 40 ms that fills a block fills the half block on one side
+    of it too: there the pair is as loud, and its phase tells the frequencies.
     """
-    parts = np.lib.stride_tricks.sliding_window_view(sound, WINDOW, axis=1)[:, :: WINDOW // 2] @ NULLED
-    squares = np.square(parts[:, :, :8]) + np.square(parts[:, :, 8:])
-    at = np.arange(len(key))
-    early: npt.NDArray[np.bool_] = np.ones(len(key), bool)
-    late = early.copy()
-    for tone, group in ((key >> 2, slice(0, 4)), (4 + (key & 3), slice(4, 8))):
-        phasor = parts[at, :, tone] - 1j * parts[at, :, tone + 8]
-        power = squares[at, :, tone]
-        strong = power > _STRONG * squares[:, :, group].sum(axis=2)
-        turns = phasor[:, 1:] * phasor[:, :-1].conj() * TURNS[tone, WINDOW // 2 // HOP][:, None]
-        off = np.abs(np.angle(turns)) * np.float32(RATE / (np.pi * WINDOW))
-        near = off < _OFF * TONES_HZ[tone, None]
-        for side, here, beside in ((early, 0, 0), (late, 1, 2)):
-            side &= near[:, here] & strong[:, beside]
-            side &= power[:, beside] > _EVEN * power[:, 1]
-            side &= power[:, 1] > _EVEN * power[:, beside]
-    return early | late
+    count, look, tone = len(key), np.arange(len(key)), tones_of(key)
+    every = sound.reshape(count, 4, _HALF).take(_EVERY, axis=1).reshape(-1, WINDOW)
+    parts = every @ NULLED
+    parts = parts.reshape(count, 3, 16)
+    squares = np.square(parts[:, :, :8])
+    squares += np.square(parts[:, :, 8:])
+    pairs = squares[look, :, tone]  # (2, n, 3)
+    beside = np.where(pairs[:, :, 0].sum(axis=0) > pairs[:, :, 2].sum(axis=0), 0, 2)
+    there, here = pairs[:, look, beside], pairs[:, :, 1]
+    low, high = squares[look, beside, :4], squares[look, beside, 4:]
+    good: Bools = (there > _EVEN * here).all(axis=0) & (here > _EVEN * there).all(axis=0)
+    good &= (there[0] > _STRONG * low.sum(axis=1)) & (there[1] > _STRONG * high.sum(axis=1))
+    phasors = parts[look, 1, tone] - 1j * parts[look, 1, tone + 8]
+    others = parts[look, beside, tone] - 1j * parts[look, beside, tone + 8]
+    turned = np.angle(phasors * others.conj() * np.where(beside == 0, _TURN[tone], _TURN[tone].conj()))
+    off = np.where(beside == 0, turned, -turned) * np.float32(RATE / (np.pi * WINDOW))
+    good &= (np.abs(off) < np.float32(_OFF * offset) * _HZ[tone]).all(axis=0)
+    at = np.flatnonzero(good)
+    if len(at):
+        pair = here[:, at] / window_loss(np.minimum(np.abs(off[:, at]), np.float32(30)))
+        hz = _HZ[tone[:, at]] + off[:, at]
+        good[at] = _is_alone(sound[at], every[3 * at + 1], pair, hz)
+    return good
+
+
+def _is_alone(sound: Floats, block: Floats, pair: Floats, hz: Floats) -> Bools:
+    """Whether little enough sounds beside tones (2, n) of some squared amplitudes and frequencies."""
+    low, high = pair
+    power = np.maximum(np.einsum("bs,bs->b", block, block) * np.float32(2 / WINDOW), np.float32(1e-12))
+    share = (low + high) / power
+    alone: Bools = (high > _TWIST[0] * low) & (high < _TWIST[1] * low)
+    doubt = np.flatnonzero(alone & (share < _PURE))
+    if len(doubt):
+        parts = block[doubt] @ LOW_BAND
+        band = np.einsum("bl,bl->b", parts, parts) * np.float32(2 / WINDOW) / power[doubt]
+        rest = np.where(band < _BAND, np.float32(1), np.maximum(1 - band, np.float32(1e-6)))
+        need = np.where(band < _BAND, _HOPE, np.where(band < 0.95, _OF_THE_REST, _UNDER_IT))
+        alone[doubt] = share[doubt] > need * rest
+        doubt = doubt[alone[doubt]]
+    if len(doubt):
+        peak = third_peak(sound[doubt], np.full(len(doubt), WINDOW, np.float32), hz[:, doubt])
+        alone[doubt] = peak < _TOO_LOUD * np.minimum(low, high)[doubt]
+    return alone

@@ -141,10 +141,11 @@ _PEAKS = _peak_matrix()
 def third_peak(sound: Floats, middle: Floats, hz: Floats) -> Floats:
     """Squared amplitude of the strongest that sounds beside two tones, 520-3,500 Hz; (J,).
 
-    middle: (J,) of the tones, in samples; hz: (2, J) their frequencies.
+    sound: (J, samples), 256 or more. middle: (J,) of the tones, in samples; hz: (2, J) their frequencies.
     """
-    start = np.minimum(np.maximum(middle - _PEAK_SPAN / 2, 0), SPAN - _PEAK_SPAN).astype(np.intp)
-    start += SPAN * np.arange(len(sound))
+    count, length = sound.shape
+    start = np.minimum(np.maximum(middle - _PEAK_SPAN / 2, 0), length - _PEAK_SPAN).astype(np.intp)
+    start += length * np.arange(count)
     waves = sound.ravel()[start[:, None] + np.arange(_PEAK_SPAN)] @ _PEAKS
     waves *= waves
     half = len(_PEAK_HZ)

@@ -143,7 +143,7 @@ class Machine:
     """Takes blocks; what becomes certain by them is in ``changes``, in order for each slot."""
 
     def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+        self.judge = judge
         self.changes: list[Change] = []
 
     def step(self, slots: Slots, step: Step) -> None:
@@ -162,7 +162,7 @@ class Machine:
             key = np.where(step.candidate[i] >= 0, step.candidate[i], pending[i])
             new = (key >= 0) & (key != slots.key[at[i]])
             # The rest of a tone that has ended is no other one yet.
-            new &= (step.number[i] + 1) * WINDOW - slots.after[at[i]] >= self._judge.shortest
+            new &= (step.number[i] + 1) * WINDOW - slots.after[at[i]] >= self.judge.shortest
             i, key = i[new], key[new]
             for part in _parts(np.arange(len(i))):
                 self._look(slots, at[i[part]], step.number[i[part]], key[part], step.sound)
@@ -174,12 +174,8 @@ class Machine:
         """Is it a key that has begun?"""
         origin = (number - (BLOCKS - 1)) * float(WINDOW)
         after = (slots.after[slot] - origin).astype(np.float32)
-        some, said = self._judge.judge(sound(slot, number), key, after)
-        was_pending = slots.pending[slot[some]]
-        slots.pending[slot] = -1
-        if said is None:
-            return
-        slot, number, key, origin = slot[some], number[some], key[some], origin[some]
+        said = self.judge.judge(sound(slot, number), key, after)
+        was_pending = slots.pending[slot]
         found, measured = said.found, said.measured
         carried = ~found.begun & (was_pending == key) & (slots.since[slot] < np.inf)
         start = np.where(carried, slots.since[slot], origin + found.start)
@@ -202,7 +198,7 @@ class Machine:
         slots.low[its], slots.high[its] = np.sqrt(as_seen)
         slots.deaf[its] = said.deaf[taken]
         slots.open[its] = found.over[taken]
-        ended = taken[found.silent[taken] >= self._judge.hole]
+        ended = taken[found.silent[taken] >= self.judge.hole]
         if len(ended):
             self._end(
                 slots, slot[ended], number[ended], np.asarray(origin[ended] + found.end[ended], np.float64)
@@ -224,7 +220,7 @@ class Machine:
         heights = np.minimum(low / slots.low[slot][:, None], high / slots.high[slot][:, None])
         # Windows that began before the tone show what was before it.
         heights[(slots.start[slot] - origin - WINDOW / 2)[:, None] > FRAME_START] = 1
-        end, over = _end_of(heights, self._judge.hole)
+        end, over = _end_of(heights, self.judge.hole)
         over |= forced
         slots.open[slot] = heights[:, -1] < 0.5
         ended = np.flatnonzero(over)

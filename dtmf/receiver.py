@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, goes_on, is_the_same, is_the_start
+from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
 from dtmf.errors import DtmfError
 from dtmf.goertzel import RATE, WINDOW, Floats, amplitude
 from dtmf.judgement import Judge
@@ -263,13 +263,13 @@ class Receiver:
     ) -> Bools:
         """Whether the blocks before the newest are candidates; earlier: those before them."""
         passed = before.key >= 0
-        candidate = passed & (is_the_same(before, earlier) | is_the_same(newest, before))
+        candidate = passed & (is_sure(before, earlier) | is_sure(newest, before))
         asked = np.flatnonzero(passed & ~candidate & ~is_the_start(before, newest))
         if len(asked):
             # From the middle of the block before that one to the middle of the newest.
             first = (BLOCKS - 2) * WINDOW - WINDOW // 2
             around = self._sound(lines[asked], number[asked])[:, first : first + AROUND]
-            candidate[asked] = goes_on(around, before.key[asked])
+            candidate[asked] = is_promising(around, before.key[asked], self._machine.judge.offset)
         return candidate
 
     def _screened(self, blocks: Samples) -> tuple[Indices, Seen]:

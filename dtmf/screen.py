@@ -60,31 +60,33 @@ _POOR = np.float32(0.42)  # of it, the low band's with it: that is left out
 class Seen(NamedTuple):
     """What n blocks may hold: (n,) each.
 
-    key: the key, or -1; low, high: the squared amplitudes of its tones.
+    key: the key, or -1; low, high: the squared amplitudes of its tones; pure: little else sounds.
     """
 
     key: npt.NDArray[np.int8]
     low: Floats
     high: Floats
+    pure: npt.NDArray[np.bool_]
 
     def at(self, index: npt.NDArray[np.intp] | slice) -> Seen:
         """Some of them."""
-        return Seen(self.key[index], self.low[index], self.high[index])
+        return Seen(self.key[index], self.low[index], self.high[index], self.pure[index])
 
     def put(self, index: npt.NDArray[np.intp], seen: Seen) -> None:
         """Write some of them."""
-        self.key[index], self.low[index], self.high[index] = seen
+        self.key[index], self.low[index], self.high[index], self.pure[index] = seen
 
 
 def nothing(count: int) -> Seen:
     """Blocks that did not pass."""
-    return Seen(np.full(count, -1, np.int8), np.ones(count, np.float32), np.ones(count, np.float32))
+    low, high = np.ones((2, count), np.float32)
+    return Seen(np.full(count, -1, np.int8), low, high, np.zeros(count, bool))
 
 
 def joined(parts: Sequence[Seen]) -> Seen:
     """All of them."""
-    key, low, high = zip(*parts, strict=True)
-    return Seen(np.concatenate(key), np.concatenate(low), np.concatenate(high))
+    key, low, high, pure = zip(*parts, strict=True)
+    return Seen(np.concatenate(key), np.concatenate(low), np.concatenate(high), np.concatenate(pure))
 
 
 def cleaned(samples: npt.NDArray[Any]) -> Floats:
@@ -105,7 +107,7 @@ def screen(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Seen]:
     low, high = squares[:4].argmax(axis=0), squares[4:].argmax(axis=0)
     place = np.arange(len(passed))
     key = (4 * low + high).astype(np.int8)
-    return at[passed], Seen(key, squares[low, place], squares[4 + high, place])
+    return at[passed], Seen(key, squares[low, place], squares[4 + high, place], share[passed] > _PURE)
 
 
 def _looked_at(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Floats, Floats]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, goes_on, is_the_same, is_the_start
+from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
 from dtmf.goertzel import WINDOW, Floats
 from dtmf.look import BLOCKS, SPAN, Keys
 from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Machine, Numbers, Slots, Step, happens
@@ -71,7 +71,7 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
 
     slots: one for each line. Gives the row of each slot that the machine's changes name.
     """
-    cut, keeps = _cut(slots, blocks, _candidates(blocks))
+    cut, keeps = _cut(slots, blocks, _candidates(blocks, machine.judge.offset))
     states = Slots(len(cut.row))
     old = np.flatnonzero(cut.goes_on)
     states.take(slots, old, cut.row[old])
@@ -88,12 +88,12 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
     return cut.row
 
 
-def _candidates(blocks: Blocks) -> Bools:
+def _candidates(blocks: Blocks, offset: float) -> Bools:
     """Which of the blocks that passed are candidates; of the last of a line nobody knows yet."""
     row, block = blocks.row, blocks.block
     later, earlier = blocks.seen.at(slice(1, None)), blocks.seen.at(slice(-1))
     beside = (row[1:] == row[:-1]) & (block[1:] == block[:-1] + 1)
-    same = beside & is_the_same(later, earlier)
+    same = beside & is_sure(later, earlier)
     candidates = np.zeros(len(row), bool)
     candidates[1:] = same
     candidates[:-1] |= same
@@ -101,18 +101,18 @@ def _candidates(blocks: Blocks) -> Bools:
     asked[:-1] &= ~(beside & is_the_start(earlier, later))
     known = (block >= -1) & (block < blocks.count - 1)
     at = np.flatnonzero(asked & known)
-    candidates[at] = _goes_on(blocks, at)
+    candidates[at] = _promising(blocks, at, offset)
     return candidates & known
 
 
-def _goes_on(blocks: Blocks, at: Indices) -> Bools:
-    """goes_on for some of the blocks that passed; they have another after them."""
+def _promising(blocks: Blocks, at: Indices, offset: float) -> Bools:
+    """Whether some of the blocks that passed are promising; they have another after them."""
     sound = _Sound(blocks, AROUND)
     result = np.zeros(len(at), bool)
     for some in (slice(i, i + AT_ONCE) for i in range(0, len(at), AT_ONCE)):
         its = at[some]
         first = WINDOW * blocks.block[its] - WINDOW // 2
-        result[some] = goes_on(sound.since(blocks.row[its], first), blocks.seen.key[its])
+        result[some] = is_promising(sound.since(blocks.row[its], first), blocks.seen.key[its], offset)
     return result
 
 

@@ -1,15 +1,17 @@
-"""Which blocks are worth a second look: those whose pair goes on."""
+"""Which blocks are worth a second look: those whose pair goes on, without much else."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dtmf.candidate import AROUND, goes_on, is_the_same
+from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
 from dtmf.keypad import KEYS_16, key_tones
 from dtmf.screen import Seen
+from dtmf.standards import DEFAULT
 
 T = np.arange(AROUND) / 8000
+OFFSET = DEFAULT.decision.offset
 
 
 def around(key: str, first: int, last: int, off: float = 1.0) -> np.ndarray:
@@ -21,7 +23,8 @@ def around(key: str, first: int, last: int, off: float = 1.0) -> np.ndarray:
 
 
 def asked(*sounds: np.ndarray, key: str = "5") -> list[bool]:
-    answer: list[bool] = goes_on(np.array(sounds), np.full(len(sounds), KEYS_16.index(key), np.int8)).tolist()
+    keys = np.full(len(sounds), KEYS_16.index(key), np.int8)
+    answer: list[bool] = is_promising(np.array(sounds, np.float32), keys, OFFSET).tolist()
     return answer
 
 
@@ -43,12 +46,36 @@ def test_what_does_not_go_on() -> None:
     assert asked(around("5", 110, 210), other, louder, around("5", 0, 320, 1.05)) == [False] * 4
 
 
-def test_as_before() -> None:
-    before = Seen(np.array([5, 5, 5, 5, -1], np.int8), *(np.full(5, 0.1, np.float32) for _ in range(2)))
+@pytest.mark.parametrize("key", KEYS_16)
+def test_beside_other_sounds(key: str) -> None:
+    """Noise 3 dB below the key, hum and a dial tone hide none; what has a third tone as loud is none."""
+    rng = np.random.default_rng(KEYS_16.index(key))
+    sound = around(key, 0, AROUND)
+    noise = rng.normal(0, 0.07, (20, AROUND))
+    hum, dial = (sum(np.sin(2 * np.pi * hz * T + hz) for hz in pair) for pair in ((50, 150), (350, 440)))
+    assert all(asked(*(sound + noise), key=key))
+    assert asked(sound + 0.5 * hum, sound + 0.5 * dial, key=key) == [True, True]
+    third = 0.1 * np.sin(2 * np.pi * np.array([[580], [1075], [2000], [3000]]) * T)
+    assert asked(*(sound + third), key=key) == [False] * 4
+    assert all(asked(*(sound + third / 3), key=key))
+
+
+def test_what_is_sure() -> None:
+    """The same key, as loud, twice, and little else."""
+    loud = np.full(6, 0.1, np.float32)
+    before = Seen(np.array([5, 5, 5, 5, -1, 5], np.int8), loud, loud, np.arange(6) < 5)
     now = Seen(
-        np.array([5, 6, 5, 5, 5], np.int8),
-        np.array([0.19, 0.1, 0.21, 0.1, 0.1], np.float32),
-        np.array([0.06, 0.1, 0.1, 0.04, 0.1], np.float32),
+        np.array([5, 6, 5, 5, 5, 5], np.int8),
+        np.array([0.19, 0.1, 0.21, 0.1, 0.1, 0.1], np.float32),
+        np.array([0.06, 0.1, 0.1, 0.04, 0.1, 0.1], np.float32),
+        np.ones(6, bool),
     )
-    assert is_the_same(now, before).tolist() == [True, False, False, False, False]
-    assert now.at(np.array([1])).key.tolist() == [6]
+    assert is_sure(now, before).tolist() == [True, False, False, False, False, False]
+    assert is_sure(now, now._replace(pure=np.zeros(6, bool))).tolist() == [False] * 6
+
+
+def test_the_start_of_a_tone() -> None:
+    quiet, loud = np.full(3, 0.01, np.float32), np.array([0.1, 0.1, 0.03], np.float32)
+    here = Seen(np.array([5, 5, 5], np.int8), quiet, quiet, np.ones(3, bool))
+    then = Seen(np.array([5, 6, 5], np.int8), loud, loud, np.ones(3, bool))
+    assert is_the_start(here, then).tolist() == [True, False, False]
