@@ -219,9 +219,9 @@ def _clean(value: Any) -> Any:
     """A text as it may be in the file: not too long, nothing that HTML does not take, no card number."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    text = "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in redacted(value)
-    )
+    text = redacted(value[: 2 * LONGEST])  # not cut where a number might stand
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
