@@ -96,9 +96,7 @@ class Reporting:
 
     def ended(self, run: Run) -> None:
         """All are over: write everything. What cannot be written is said, and costs only itself."""
-        if self._beat is not None and self._beat.running:
-            self._beat.stop()
-        self._terminal.stop()
+        self.close()
         left_out = self.artefacts.left_out(run)
         if left_out is not None:
             self._console.print(left_out)
@@ -108,6 +106,12 @@ class Reporting:
             self._try(path, lambda path=path, write=write: write(run, path))  # type: ignore[misc]
         if self._github:
             self._tell_github(run)
+
+    def close(self) -> None:
+        """Give the terminal back, also where a run breaks off."""
+        if self._beat is not None and self._beat.running:
+            self._beat.stop()
+        self._terminal.stop()
 
     def _look(self) -> None:
         self._terminal.beat(self._reactor.seconds() - self._began)
@@ -183,9 +187,13 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         data: Path,
         **options: Any,
     ) -> Any:
-        name = click.get_current_context().info_name
-        root = artefacts or data.absolute() / "runs" / f"{local_now():%Y%m%d-%H%M%S}-{name}-{os.getpid()}"
+        context = click.get_current_context()
+        root = (
+            artefacts
+            or data.absolute() / "runs" / f"{local_now():%Y%m%d-%H%M%S}-{context.info_name}-{os.getpid()}"
+        )
         reporting = Reporting(Artefacts(root, keep), json=json, junit=junit, html=html, github=github)
+        context.call_on_close(reporting.close)
         return command(*args, data=data, reporting=reporting, **options)
 
     return reported

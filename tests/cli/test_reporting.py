@@ -137,3 +137,19 @@ def test_a_heartbeat_while_nothing_ends(tmp_path, capsys):
     beats = [line for line in capsys.readouterr().out.splitlines() if line.startswith("after")]
     assert [beat.split(":")[0] for beat in beats] == ["after 10 s", "after 20 s"]
     assert clock.getDelayedCalls() == []
+
+
+def test_the_terminal_is_given_back_where_a_run_breaks_off(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Reporting, "close", lambda self: closed.append(self))
+
+    @click.command("replay")
+    @report_options
+    @data_option
+    def hold(reporting, data):
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(hold, ["--data", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert len(closed) == 1
