@@ -90,6 +90,8 @@ class CallTape:
             key.start = max(begin, 0.0)
             key.end = None if length is None else key.start + length
         self._then(self)
+        self.keys.clear()  # whatever was keyed, it is not needed any more
+        self._frames.clear()
 
 
 def keys_of_no_card(keys: Sequence[TapedKey]) -> int:

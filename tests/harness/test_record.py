@@ -387,8 +387,8 @@ def test_real_calls_replay_to_the_same_story(recorded):
             continue
         events = [r.event for r in records if r.call == call]
         replay = replays[label.name.removesuffix(".call.yaml")]
-        assert [p["name"] for p in replay["prompts"]] == [
-            e.name for e in events if isinstance(e, PromptStarted)
+        assert [(p["name"], p["cut"]) for p in replay["prompts"]] == [
+            (e.name, e.cut_by) for e in events if isinstance(e, PromptEnded)
         ]
         entries: dict[str, list[str]] = {}
         for event in events:
