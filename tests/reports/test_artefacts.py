@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -149,6 +149,7 @@ def test_what_could_not_be_run_has_nothing_to_keep(tmp_path):
     assert Artefacts(tmp_path).left_out(run(CallVerdict("a", "error", reason="no WAV"))) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_a_name_is_one_folder_below_the_root(name):
     folder = Path("/root") / _folder_name(name)

@@ -91,7 +91,7 @@ def test_names_are_unique_though_they_are_masked(written):
     assert not any("1111" in name or "4444" in name for _, name in counted)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=40))
 def test_any_text_is_valid_xml(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.xml"
