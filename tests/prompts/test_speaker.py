@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -119,3 +122,20 @@ def test_requests_are_answered_in_order_and_errors_are_answers(monkeypatch: pyte
 
 def test_no_request_no_reply() -> None:
     assert replies() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="texts are said by one process here")
+def test_what_a_text_sounds_like_does_not_depend_on_what_was_said_before():
+    pytest.importorskip("py_nanotts")
+    text = "El número de autorización es: ocho, seis, cinco, nueve, tres, nueve."
+
+    def said(*texts: str) -> bytes:
+        lines = "".join(json.dumps({"text": one, "voice": "es-ES"}) + "\n" for one in texts)
+        done = subprocess.run(
+            [sys.executable, speaker.__file__], input=lines.encode(), capture_output=True, timeout=60
+        )
+        return done.stdout
+
+    alone = said(text)
+    assert alone[:1] == b"S"
+    assert said("Usted pagará doscientos pesos.", "Gracias por llamar.", text).endswith(alone)
