@@ -34,7 +34,9 @@ AMOUNT = Decimal("200.00")
 SEED = 1
 
 
-@click.command()
+@click.command(
+    epilog="\b\nFaults:\n" + "\n".join(f"  {name:29} {named.what}" for name, named in FAULTS.items())
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -44,7 +46,7 @@ SEED = 1
     "--fault",
     type=click.Choice(sorted(FAULTS)),
     metavar="NAME",
-    help="What goes wrong: " + "; ".join(f"{name}: {FAULTS[name].what}" for name in sorted(FAULTS)) + ".",
+    help="What goes wrong: one of the names below.",
 )
 @click.option(
     "--language",

@@ -167,10 +167,14 @@ class Exchange:
         self.near = _Near(self)
         self._detour = detour
         self._asked: Deferred[bytes] = Deferred()
+        self._awaited = False
         self._waits: set[Deferred[None]] = set()
 
     async def request(self) -> bytes:
         """The whole request. Raises ConnectionError when it never came."""
+        if not (self.near.open or self._asked.called):
+            raise ConnectionError("the request never came")
+        self._awaited = True
         return await self._asked
 
     async def ask(self, request: bytes) -> bytes:
@@ -223,7 +227,7 @@ class Exchange:
         self._detour.over(self)
         for wait in tuple(self._waits):
             wait.cancel()
-        if not self._asked.called:
+        if self._awaited and not self._asked.called:
             self._asked.errback(ConnectionError("the request never came"))
 
 

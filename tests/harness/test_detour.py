@@ -128,6 +128,21 @@ def test_nothing_that_is_asked_for(by: Any) -> None:
     assert by(handle) == (b"", "ConnectionLost", [])
 
 
+def test_whoever_asks_for_the_request_too_late(by: Any) -> None:
+    failed: list[Exception] = []
+
+    async def handle(exchange: Exchange) -> None:
+        exchange.end(how="RST")
+        while exchange.near.open:
+            await deferLater(reactor, 0.001)
+        try:
+            await exchange.request()
+        except ConnectionError as error:
+            failed.append(error)
+
+    assert by(handle, REQUEST[:30], stop_when=lambda: failed)[:2] == (b"", "ConnectionLost")
+
+
 def test_a_service_that_is_gone_gives_no_answer(by: Any) -> None:
     assert by(straight, serves=False) == (b"", "ConnectionDone", [])
 

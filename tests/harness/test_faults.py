@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,20 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness import FAULTS, Case, Faults, check_faults, find_cases
 from ivr_sim.harness.faults import DECLINES
 from ivr_sim.harness.replay import Manner, Replayed, Replayer
+from ivr_sim.reports.verdict import CallVerdict
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "fixtures" / "faults"
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 # 20 seconds of real time are too many here; test_fault_services.py lets them pass at once.
 TOO_SLOW = {"openpay_late"}
+WAITING = {"authorizer_slow", "authorizer_late", "authorizer_dripping"}
 
 
 def rows(header: str) -> dict[str, list[str]]:
@@ -166,17 +170,44 @@ def test_there_is_a_scenario_of_every_fault() -> None:
         assert virtual == (name in services)
 
 
-def test_every_fault_of_a_service_ends_as_it_must(on_reactor: Any, tmp_path: Path) -> None:
-    """All at the same time, each with a merchant of its own: the longest waits five seconds."""
+@pytest.fixture
+def replay(on_reactor: Any, tmp_path: Path) -> Callable[[list[Case]], list[CallVerdict]]:
+    """Replays calls: one after the other, but those that wait in real time beside them."""
+
+    def replay_(cases: list[Case]) -> list[CallVerdict]:
+        async def play() -> list[Replayed]:
+            replayer = Replayer(reactor, Manner(data=tmp_path))
+            turn = DeferredLock()
+
+            def begin(case: Case) -> Deferred[Replayed]:
+                if case.path.name.removesuffix(".call.yaml") in WAITING:
+                    return Deferred.fromCoroutine(replayer.replay(case))
+                return turn.run(lambda: Deferred.fromCoroutine(replayer.replay(case)))
+
+            try:
+                return await gatherResults([begin(case) for case in cases])
+            finally:
+                await replayer.stop()
+
+        return [replayed.verdict for replayed in on_reactor(play, seconds=60)]
+
+    return replay_
+
+
+def test_every_fault_of_a_service_ends_as_it_must(replay: Any) -> None:
+    """Each has a merchant of its own: the longest waits five seconds."""
     planned = [case for name, case in cases("services").items() if name not in TOO_SLOW]
-
-    async def replay() -> list[Replayed]:
-        replayer = Replayer(reactor, Manner(data=tmp_path))
-        try:
-            return await gatherResults([Deferred.fromCoroutine(replayer.replay(case)) for case in planned])
-        finally:
-            await replayer.stop()
-
-    verdicts = [replayed.verdict for replayed in on_reactor(replay, seconds=60)]
-    told = {v.name: (v.verdict, v.failure, v.reason) for v in verdicts}
+    told = {v.name: (v.verdict, v.failure, v.reason) for v in replay(planned)}
     assert told == {case.name: ("pass", None, None) for case in planned}
+
+
+def test_packets_of_a_recording_are_lost(replay: Any) -> None:
+    """Of one in twenty, nothing is noticed; of three in four, the call comes to nothing."""
+    [case] = find_cases([ROOT / "fixtures" / "calls" / "approved.call.yaml"])
+    some, most = (
+        replace(case, scenario=case.scenario.model_copy(update={"faults": Faults(rtp_loss=loss)}))
+        for loss in (0.05, 0.75)
+    )
+    heard = replay([some, most])
+    assert [verdict.verdict for verdict in heard] == ["pass", "fail"]
+    assert heard[1].outcome == "no_input"
