@@ -48,6 +48,7 @@ NEAR = (
 )
 # fmt: on
 COUNT = 200
+UNDECIDED = 0.05  # a prompt that was cut before it differs from another; nobody could tell
 CALL = ("welcome", "ask_key", "ask_accept", "ask_card", "ask_expiry", "one_moment", "approved", "goodbye")
 CUTS = {"ask_key": 1.5, "ask_card": 0.8, "ask_expiry": 2.0}
 
@@ -117,10 +118,13 @@ def prompts(sounds: dict[Phrase, Samples]) -> int:
     dice = np.random.default_rng(2)
     false = 0
     for snr in (40, 20, 10, 5, 0):
-        found, extra, errors = 0, 0, []
+        found, undecided, extra, errors = 0, 0, 0, []
         for _ in range(3):
             wanted = {said.phrase: said for said in announced}
             for prompt in hear(over_a_line(sound, snr, 0.02, dice), sounds):
+                if prompt.margin < UNDECIDED:
+                    undecided += 1
+                    continue
                 said = wanted.pop(prompt.phrase, None)
                 if said is None or abs(prompt.start_s - said.start_s) > 0.1:
                     extra += 1
@@ -129,8 +133,8 @@ def prompts(sounds: dict[Phrase, Samples]) -> int:
                 errors.append(abs(prompt.start_s - said.start_s) * 1e3)
         false += extra
         print(
-            f"prompts: {snr:2d} dB, 2 % lost: {found} of {3 * len(CALL)} found, {extra} false, "
-            f"start off by at most {max(errors, default=0):.2f} ms"
+            f"prompts: {snr:2d} dB, 2 % lost: {found} of {3 * len(CALL)} found, {undecided} undecided, "
+            f"{extra} false, start off by at most {max(errors, default=0):.2f} ms"
         )
     return false
 
