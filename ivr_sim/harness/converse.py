@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-import dtmf
-from dtmf.resample import to_8k
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.caller import follow
 from ivr_sim.harness.keypad import Keypad
 from ivr_sim.harness.profile import manner_of, steps_of
 from ivr_sim.harness.scenario import Case, Play
 from ivr_sim.harness.script import ScriptedCaller
+from ivr_sim.harness.tape import read_caller
 from ivr_sim.ivr import Ivr
 from ivr_sim.journal import KeyMethod
 from ivr_sim.key_mask import Span
@@ -102,10 +99,8 @@ async def converse(
 
 
 def _sound(case: Case, index: int, name: str) -> Samples:
-    path = case.path.parent / name
     try:
-        samples, rate = dtmf.read_wav(path)
-    except (OSError, dtmf.DtmfError) as error:
+        return read_caller(case.path.parent / name)
+    except ConfigurationError as error:
         line = case.line_of("steps", index)
-        raise ConfigurationError(f"{case.path}:{line}: {path} cannot be played: {error}") from error
-    return np.clip(np.round(to_8k(samples[:, 0], rate) * 32768), -32768, 32767).astype(np.int16)
+        raise ConfigurationError(f"{case.path}:{line}: cannot be played: {error}") from error

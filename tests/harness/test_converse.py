@@ -68,7 +68,7 @@ def test_what_is_to_be_played_must_be_there(tmp_path):
     dtmf.write_wav(sound, np.zeros(800), 8000)
     case = written(tmp_path, "expect: {outcome: abandoned}\nsteps:\n  - wait: 1\n  - play: x.wav\n")
     sound.write_bytes(b"RIFF")
-    with pytest.raises(ConfigurationError, match=r"own\.call\.yaml:5: .*x\.wav cannot be played"):
+    with pytest.raises(ConfigurationError, match=r"own\.call\.yaml:5: cannot be played: .*x\.wav"):
         caller_of(case)
 
 
