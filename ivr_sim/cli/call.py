@@ -97,9 +97,11 @@ def call(
         reporting.planned(len(cases) + len(bad))
         for verdict in bad:
             reporting.finished(verdict)
-        held = await hold_all(cases, placer.place, at_once=at_once, reporter=reporting)
-        if isinstance(placer, Visitor):
-            await placer.stop()
+        try:
+            held = await hold_all(cases, placer.place, at_once=at_once, reporter=reporting)
+        finally:
+            if isinstance(placer, Visitor):
+                await placer.stop()
         reporting.ended(Run("call", started, SEED if seed is None else seed, [*bad, *held]))
         for verdict in held:
             if verdict.verdict == "pass" and verdict.reason:
