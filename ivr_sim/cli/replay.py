@@ -130,7 +130,8 @@ def replay(
         cases, bad = _find(paths, allow_unlabelled)
         if only_failed is not None:
             names = failed_in(only_failed)
-            cases, bad = [c for c in cases if c.name in names], [v for v in bad if v.name in names]
+            cases = [case for case in cases if case.name in names or str(case.path) in names]
+            bad = [verdict for verdict in bad if verdict.name in names]
         if shard is not None:
             cases, bad = share(cases, *shard), bad if shard[0] == 1 else []
         cases = repeated(cases, repeat)

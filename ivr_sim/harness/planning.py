@@ -33,13 +33,17 @@ def seeded(cases: Sequence[Case], seed: int) -> list[Case]:
 
 
 def failed_in(report: Path) -> set[str]:
-    """The names of the calls that did not pass in an earlier run, by its JSON report.
+    """What did not pass in an earlier run, by its JSON report: names of calls, and files that gave none.
 
     Raises ConfigurationError.
     """
     try:
         calls = json.loads(report.read_text(encoding="utf-8"))["calls"]
-        return {str(call["name"]) for call in calls if call["verdict"] != "pass"}
+        failed = [call for call in calls if call["verdict"] != "pass"]
+        # Only a file of which no call could be made has no seed.
+        return {str(call["name"]) for call in failed} | {
+            str(call["file"]) for call in failed if call.get("seed") is None
+        }
     except OSError as error:
         raise ConfigurationError(f"{report} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
