@@ -104,12 +104,6 @@ def test_files_are_collected_where_that_is_asked_for(project):
     assert [path.name for path in folder.glob("kept/**/journal.jsonl")]
 
 
-def test_files_are_not_collected_otherwise(project):
-    folder = project(test_one="def test_one(): pass\n")
-    shutil.copy(HURRY, folder / "good.call.yaml")
-    assert Ran(folder).tests == {"test_one::test_one": "passed"}
-
-
 REPLAY = """
 import sys
 import pytest
@@ -208,9 +202,7 @@ def test_what_cannot_be_served_says_why(project):
     assert "set IVR_AUTHORIZER_PASSWORD" in ran.said
 
 
-def test_what_was_rendered_is_kept_from_run_to_run(project):
-    """And shared by the workers of one run: the folder is pytest's own cache, or that of IVR_SIM_CACHE."""
-    test = """
+CACHE = """
 def test_cache(ivr_sim_commands, pytestconfig, monkeypatch):
     shared = ivr_sim_commands.environment["IVR_SIM_CACHE"]
     assert shared == str(pytestconfig.cache.mkdir("ivr_sim_prompts"))
@@ -220,4 +212,10 @@ def test_cache(ivr_sim_commands, pytestconfig, monkeypatch):
     assert environment["IVR_SIM_CACHE"] == "elsewhere"
     assert "GITHUB_ACTIONS" not in environment
 """
-    assert Ran(project(test_cache=test)).tests == {"test_cache::test_cache": "passed"}
+
+
+def test_what_was_rendered_is_kept_and_no_file_collected_unasked(project):
+    """Kept from run to run, and for all workers, in pytest's own cache or in IVR_SIM_CACHE."""
+    folder = project(test_cache=CACHE)
+    shutil.copy(HURRY, folder / "good.call.yaml")
+    assert Ran(folder).tests == {"test_cache::test_cache": "passed"}
