@@ -9,7 +9,6 @@ met at once. Where hum or a dial tone is in the way, the same is asked of window
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt

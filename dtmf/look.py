@@ -60,9 +60,12 @@ class Windows(NamedTuple):
         return Windows(self.tones[:, index], self.squares[:, index], self.power[index], low_band)
 
 
+_TONES = np.stack([np.arange(16) >> 2, 4 + (np.arange(16) & 3)]).astype(np.int8)
+
+
 def tones_of(key: Keys) -> npt.NDArray[np.int8]:
     """(2, J): the tones of keys, as the matrices count them."""
-    return np.stack([key >> 2, 4 + (key & 3)])
+    return _TONES[:, key]
 
 
 def squared(tones: Complex) -> Floats:
@@ -109,7 +112,8 @@ def _tones(parts: Floats, key: Keys, turns: Complex) -> Complex:
 
 def window_loss(off_hz: Floats) -> Floats:
     """What a window loses of a tone's power that is so many Hz off."""
-    loss: Floats = np.square(np.sinc(off_hz * np.float32(WINDOW / RATE))).astype(np.float32, copy=False)
+    turn = np.maximum(np.abs(off_hz) * np.float32(np.pi * WINDOW / RATE), np.float32(1e-3))
+    loss: Floats = np.square(np.sin(turn) / turn)
     return loss
 
 

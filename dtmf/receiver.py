@@ -77,13 +77,14 @@ class Receiver:
         self._machine = Machine(Judge(profile.decision))
         self._presses = Presses()
         self._refusals = Refusals(lines, listened, profile.decision) if refusals else None
-        # Samples that do not fill a block yet; floats from the first that are fed on.
+        # Samples that do not fill a block yet, and the newest blocks: block b of a line lies at b % BLOCKS.
+        # Both are int16 until floats are fed.
         self._pending: Samples = np.zeros((lines, WINDOW), np.int16)
+        self._past: Samples = np.zeros((BLOCKS, lines, WINDOW), np.int16)
         self._filled = np.zeros(lines, np.intp)
         self._number = np.zeros(lines, np.int64)  # of the next block
-        self._past = np.zeros((BLOCKS, lines, WINDOW), np.float32)  # block b of a line lies at b % BLOCKS
         # What the screen saw in the newest two blocks, older first.
-        self._seen = tuple(nothing(lines) for _ in range(2))
+        self._seen = nothing(lines), nothing(lines)
         self._slots = Slots(lines)
         self._passed: npt.NDArray[np.bool_] | None = None  # of the blocks just taken; None of silence
 
@@ -161,11 +162,11 @@ class Receiver:
     def _append(self, lines: Indices, samples: Samples, filled: int) -> list[KeyDown | KeyUp]:
         """Add samples (m, n) to lines that all have ``filled`` samples pending."""
         if samples.dtype == np.float32 and self._pending.dtype == np.int16:
-            self._pending = cleaned(self._pending)
+            self._pending, self._past = cleaned(self._pending), cleaned(self._past)
         events: list[KeyDown | KeyUp] = []
         if filled:
             head = samples[:, : WINDOW - filled]
-            self._pending[lines, filled : filled + head.shape[1]] = self._as_pending(head)
+            self._pending[lines, filled : filled + head.shape[1]] = self._kept(head)
             samples = samples[:, head.shape[1] :]
             filled += head.shape[1]
             if filled == WINDOW:
@@ -177,7 +178,7 @@ class Receiver:
             part = samples[:, first * WINDOW : min(first + most, count) * WINDOW]
             events += self._take(lines, part.reshape(len(lines), -1, WINDOW))
         if rest:
-            self._pending[lines, :rest] = self._as_pending(samples[:, count * WINDOW :])
+            self._pending[lines, :rest] = self._kept(samples[:, count * WINDOW :])
             filled = rest
         self._filled[lines] = filled
         return events
@@ -201,32 +202,37 @@ class Receiver:
 
     def _tick(self, lines: Indices, block: Samples, number: Numbers) -> Indices:
         """One block of each line: what the machine's changes name as slots."""
-        sound = cleaned(block)
-        if lines is self._all and (number == number[0]).all():
-            self._past[number[0] % BLOCKS] = sound
+        block, slots = self._kept(block), self._slots
+        every = lines is self._all
+        if every and (number == number[0]).all():
+            self._past[number[0] % BLOCKS] = block
         else:
-            self._past[number % BLOCKS, lines] = sound
-        slots = self._slots
-        earlier, before = (seen.at(lines) for seen in self._seen)
-        busy = (before.key >= 0) | (slots.key[lines] >= 0) | (slots.pending[lines] >= 0)
-        at = np.flatnonzero(busy)
-        seen, self._passed = nothing(len(lines)), None
-        if len(at) or sound.max() >= _SILENT or sound.min() <= -_SILENT:
-            seen.put(*self._screened(block if block.dtype == np.int16 else sound))
-        quiet = np.where(seen.key >= 0, 0, np.minimum(slots.quiet[lines] + 1, QUIET)).astype(np.int8)
-        slots.quiet[lines] = quiet
-        forgotten = quiet >= QUIET
-        if len(at):
-            its, before = lines[at], before.at(at)
-            is_one = self._candidates(its, number[at], earlier.at(at), before, seen.at(at))
-            candidate = np.where(is_one, before.key, np.int8(-1))
-            self._machine.step(
-                slots, Step(its, number[at], seen.at(at), candidate, forgotten[at], self._sound)
-            )
-        slots.forget(lines[forgotten])
+            self._past[number % BLOCKS, lines] = block
+        index = slice(None) if every else lines
         older, newer = self._seen
-        older.put(lines, newer.at(lines))
-        newer.put(lines, seen)
+        earlier, before = older.at(index), newer.at(index)
+        at = np.flatnonzero((before.key >= 0) | (slots.key[index] >= 0) | (slots.pending[index] >= 0))
+        seen, self._passed = nothing(len(lines)), None
+        silent = _SILENT if block.dtype == np.float32 else _SILENT * 32768
+        if len(at) or block.max() >= silent or block.min() <= -silent:
+            seen.put(*self._screened(block))
+        quiet = np.where(
+            seen.key >= 0, np.int8(0), np.minimum(slots.quiet[index] + np.int8(1), np.int8(QUIET))
+        )
+        forgotten = (quiet == QUIET) & (slots.quiet[index] < QUIET)
+        slots.quiet[index] = quiet
+        if len(at):
+            its, before, now = lines[at], before.at(at), seen.at(at)
+            is_one = self._candidates(its, number[at], earlier.at(at), before, now)
+            candidate = np.where(is_one, before.key, np.int8(-1))
+            step = Step(its, number[at], now, candidate, forgotten[at], self._sound)
+            self._machine.step(slots, step)
+        slots.forget(lines[forgotten])
+        if every:
+            self._seen = newer, seen
+        else:
+            older.put(lines, newer.at(lines))
+            newer.put(lines, seen)
         return self._all
 
     def _many(self, lines: Indices, blocks: Samples, number: Numbers) -> Indices:
@@ -255,7 +261,7 @@ class Receiver:
             at = np.flatnonzero(block == count - back)
             newest.put(lines[row[at]], seen.at(at))
         for back in range(min(BLOCKS, count), 0, -1):
-            self._past[(number + count - back) % BLOCKS, lines] = cleaned(blocks[:, count - back])
+            self._past[(number + count - back) % BLOCKS, lines] = self._kept(blocks[:, count - back])
         return lines[rows]
 
     def _candidates(
@@ -282,19 +288,18 @@ class Receiver:
             self._passed[at] = True
         return at, seen
 
-    def _as_pending(self, samples: Samples) -> Samples:
-        return samples if samples.dtype == self._pending.dtype else cleaned(samples)
+    def _kept(self, samples: Samples) -> Samples:
+        """Samples as they are kept."""
+        return samples if self._past.dtype == np.int16 else cleaned(samples)
 
     def _before(self, lines: Indices, number: Numbers, count: int) -> Floats:
         """The last blocks before some numbers: (m, count, WINDOW)."""
         at = number[:, None] + np.arange(-count, 0)
-        before: Floats = self._past[at % BLOCKS, lines[:, None]]
-        return before
+        return cleaned(self._past[at % BLOCKS, lines[:, None]])
 
     def _sound(self, lines: Indices, number: Numbers) -> Floats:
         """The blocks of lines that end with their newest: (m, SPAN)."""
-        blocks: Floats = self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]]
-        return blocks.reshape(-1, SPAN)
+        return cleaned(self._past[(number[:, None] + _LAST) % BLOCKS, lines[:, None]]).reshape(-1, SPAN)
 
 
 def _cut(event: KeyDown | KeyUp, end_s: float) -> KeyDown | KeyUp:
