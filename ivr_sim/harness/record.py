@@ -22,6 +22,7 @@ from ivr_sim.errors import ConfigurationError
 from ivr_sim.harness.scenario import SUFFIX, State
 from ivr_sim.harness.table import literal
 from ivr_sim.harness.taping import CallTape, NotReplayable, cards_keyed, keys_of_no_card, with_tones
+from ivr_sim.harness.timing import timeline_of
 from ivr_sim.journal import (
     AuthorizerReplied,
     CallEnded,
@@ -29,7 +30,6 @@ from ivr_sim.journal import (
     CallOffered,
     ChargeSent,
     EntryAccepted,
-    PromptEnded,
     PromptStarted,
     Record,
 )
@@ -195,20 +195,8 @@ def label_of(
         "entries": {field: values[0] if len(values) == 1 else values for field, values in entries.items()},
         "prompts": [event.name for _, event in started],
     }
-    label["timeline"] = _timeline(records)
+    label["timeline"] = [[t for t in said if t is not None] for said in timeline_of(records)]
     return yaml.safe_dump(label, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-
-
-def _timeline(records: Sequence[Record]) -> list[list[Any]]:
-    """Of each prompt when it started, its name, and when it was over, unless it was cut: keys go by that."""
-    timeline: list[list[Any]] = []
-    for record in records:
-        match record.event:
-            case PromptStarted(name=name):
-                timeline.append([round(record.t or 0.0, 2), name])
-            case PromptEnded(cut_by=None):
-                timeline[-1].append(round(record.t or 0.0, 2))
-    return timeline
 
 
 def _given(

@@ -9,7 +9,7 @@ recorded on, and whatever is drawn comes from the seed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,10 +32,10 @@ from ivr_sim.harness.provision import charged_at, clock_of, merchant_of
 from ivr_sim.harness.scenario import Case, Press
 from ivr_sim.harness.story import Story
 from ivr_sim.harness.tape import read_caller, with_key
-from ivr_sim.harness.timing import TapeCaller, Timing, playback_of
+from ivr_sim.harness.timing import TapeCaller, Timeline, Timing, playback_of, timeline_of
 from ivr_sim.http_exchange import HttpExchange
 from ivr_sim.ivr import Ivr
-from ivr_sim.journal import Journal, PromptEnded, PromptStarted, Record
+from ivr_sim.journal import Journal, Record
 from ivr_sim.ledger import Ledger
 from ivr_sim.legs import CallerTape, Playback, RecordingLeg
 from ivr_sim.merchant import Merchant, Outside
@@ -47,7 +47,6 @@ from ivr_sim.reports.verdict import CallVerdict
 __all__ = ["Manner", "Replayed", "Replayer", "not_run", "with_payment_key"]
 
 log = structlog.get_logger(__name__)
-Timeline = Sequence[tuple[float, str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +220,7 @@ class Replayer:
                 verdict, held.records, talk.said, talk.heard, held.exchanges, (), talk.masks
             )
         cause = story.ended.cause if story.ended else None
-        return Replayed(verdict, cause, _timeline(held.records))
+        return Replayed(verdict, cause, timeline_of(held.records))
 
     async def _talk(
         self, case: Case, playback: Playback | None, merchant: Merchant, listener: Listener, held: _Held
@@ -286,15 +285,3 @@ def with_payment_key(case: Case, key: str) -> Case:
     return replace(
         case, scenario=scenario.model_copy(update={"given": given, "expect": expect, "steps": steps})
     )
-
-
-def _timeline(records: Sequence[Record]) -> Timeline:
-    said: list[tuple[float, str, float | None]] = []
-    for record in records:
-        t = round(record.t or 0.0, 2)
-        match record.event:
-            case PromptStarted(name=name):
-                said.append((t, name, None))
-            case PromptEnded(cut_by=cut) if said and cut != "hangup":
-                said[-1] = (said[-1][0], said[-1][1], t)
-    return said

@@ -19,13 +19,16 @@ from typing import Literal
 from ivr_sim.cards import CardNumber, brand_of
 from ivr_sim.dialogue import Limits
 from ivr_sim.harness.scenario import Scenario
+from ivr_sim.journal import PromptEnded, PromptStarted, Record
 from ivr_sim.legs import TICKS_PER_SECOND, Anchor, CallerTape, Piece, Playback
 from ivr_sim.legs.playback import Down, Up
 from ivr_sim.reports.verdict import Failure
 
-__all__ = ["Keyed", "TapeCaller", "Timing", "keys_of", "playback_of"]
+__all__ = ["Keyed", "TapeCaller", "Timeline", "Timing", "keys_of", "playback_of", "timeline_of"]
 
 Timing = Literal["aligned", "recorded"]
+# When each prompt began, its name, and when it was over, in seconds; None: the caller was gone.
+Timeline = Sequence[tuple[float, str, float | None]]
 LEAD = 5  # ticks that are played before a group, if nothing else is under way
 AFTER = 20  # ticks from the end of a question to its keys, where nobody knows how long it was
 TERMINATOR, RESTART = "#", "*"
@@ -73,6 +76,19 @@ def playback_of(tape: CallerTape, scenario: Scenario, timing: Timing | None = No
     if timing != "recorded" and scenario.expect.prompts:
         return _by_questions(tape, scenario.expect.prompts)
     return Playback(tape)
+
+
+def timeline_of(records: Sequence[Record]) -> Timeline:
+    """When each prompt of a call was said, from its journal."""
+    said: list[tuple[float, str, float | None]] = []
+    for record in records:
+        t = round(record.t or 0.0, 2)
+        match record.event:
+            case PromptStarted(name=name):
+                said.append((t, name, None))
+            case PromptEnded(cut_by=cut) if said and cut != "hangup":
+                said[-1] = (said[-1][0], said[-1][1], t)
+    return said
 
 
 class TapeCaller:

@@ -227,7 +227,7 @@ class TestLabel:
         assert read.expect.outcome == "approved"
         assert read.expect.entries == {"payment_key": "1001", "accept": ["3", "1"]}
         assert read.expect.prompts == ["welcome", "amount"]
-        assert read.timeline == [(1.25, "welcome", 1.25), (1.25, "amount")]
+        assert read.timeline == [(1.25, "welcome", 1.25), (1.25, "amount", 1.25)]
         assert case.wav is not None
         assert heard(dtmf.read_wav(case.wav)[0][:, 0]) == f"1001#{AMEX}#"
 
