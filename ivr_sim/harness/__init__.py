@@ -10,6 +10,7 @@ from ivr_sim.harness.judge import Seen, judge, unjudged
 from ivr_sim.harness.many import hold_all, unreadable
 from ivr_sim.harness.place import Placer
 from ivr_sim.harness.reading import BadScenario, Problem, find_cases, read_scenario
+from ivr_sim.harness.record import CallRecorder, Recorded
 from ivr_sim.harness.replay import Manner, Replayed, Replayer
 from ivr_sim.harness.scenario import Case, Scenario
 from ivr_sim.harness.script import ScriptedCaller
@@ -21,6 +22,7 @@ __all__ = [
     "HANG_UP",
     "Account",
     "BadScenario",
+    "CallRecorder",
     "Caller",
     "Case",
     "Conversation",
@@ -31,6 +33,7 @@ __all__ = [
     "NamedFault",
     "Placer",
     "Problem",
+    "Recorded",
     "Replayed",
     "Replayer",
     "Scenario",
