@@ -4,7 +4,7 @@ A block that holds little else than its pair is a candidate if the one before it
 as loud. Of any other block half of one on either side is heard, too: the pair must go on into one of them, on
 its frequencies; and what else sounds must not be so loud as it is in speech, where a pair is two harmonics of
 many. A block that only the start of a tone is in is none: so little is no key yet, and the next block is
-filled.
+filled. Nor is one that only the end of a tone is in.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, 
 from dtmf.look import Keys, third_peak, tones_of, window_loss
 from dtmf.screen import Seen
 
-__all__ = ["AROUND", "is_promising", "is_sure", "is_the_start"]
+__all__ = ["AROUND", "is_an_edge", "is_promising", "is_sure"]
 
 AROUND = 2 * WINDOW  # samples: a block, and half of one on either side
 _HALF = WINDOW // 2
 _EVERY = np.arange(3)[:, None] + np.arange(2)  # halves of the windows around, 10 ms apart
-_START = np.float32(5)  # power of the next block: it is filled, and less than half of this one
+_START = np.float32(3.3)  # power of the next block: it is filled, and little more than half of this one
+_END = np.float32(2)  # the same of the block before
 _AS_LOUD = np.float32(2)  # power, at most so many times
 _EVEN = np.float32(0.22)  # of the power: a hole may follow
 _STRONG = np.float32(0.5)  # of its group's power
@@ -47,10 +48,12 @@ def is_sure(now: Seen, before: Seen) -> Bools:
     return same
 
 
-def is_the_start(now: Seen, after: Seen) -> Bools:
-    """Whether blocks hold but the start of what those after them hold."""
-    start: Bools = now.key == after.key
-    return start & (after.low > _START * now.low) & (after.high > _START * now.high)
+def is_an_edge(now: Seen, before: Seen, after: Seen) -> Bools:
+    """Whether blocks hold but the end of what those before them hold, or the start of what is after them."""
+    edge = np.zeros(len(now.key), bool)
+    for beside, more in ((before, _END), (after, _START)):
+        edge |= (beside.key == now.key) & (beside.low > more * now.low) & (beside.high > more * now.high)
+    return edge
 
 
 def is_promising(sound: Floats, key: Keys, offset: float) -> Bools:

@@ -11,7 +11,7 @@ half of its height, at the window's middle.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +58,8 @@ class Pieces(NamedTuple):
 
     def put(self, index: Indices, found: Pieces) -> None:
         """Write those of some looks."""
-        for values, new in zip(self, found, strict=True):
+        columns: Iterable[tuple[Any, Any]] = zip(self, found, strict=True)
+        for values, new in columns:
             values[index] = new
 
 

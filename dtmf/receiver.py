@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
+from dtmf.candidate import AROUND, is_an_edge, is_promising, is_sure
 from dtmf.errors import DtmfError
 from dtmf.goertzel import RATE, WINDOW, Floats, amplitude
 from dtmf.judgement import Judge
@@ -270,7 +270,7 @@ class Receiver:
         """Whether the blocks before the newest are candidates; earlier: those before them."""
         passed = before.key >= 0
         candidate = passed & (is_sure(before, earlier) | is_sure(newest, before))
-        asked = np.flatnonzero(passed & ~candidate & ~is_the_start(before, newest))
+        asked = np.flatnonzero(passed & ~candidate & ~is_an_edge(before, earlier, newest))
         if len(asked):
             # From the middle of the block before that one to the middle of the newest.
             first = (BLOCKS - 2) * WINDOW - WINDOW // 2

@@ -54,6 +54,7 @@ def _limits(
 _OF_ALL = _limits(-50.0, 0.69, (-12.5, 9.0), 0.32)
 _OF_HALF = _limits(-53.0, 0.60, (-14.5, 11.0), 0.26)
 _PURE = np.float32(0.9)  # of the power: all samples would tell the same
+_ALONE = np.float32(0.7)  # of the power: little else sounds; a tone off its frequency shows no more
 _POOR = np.float32(0.42)  # of it, the low band's with it: that is left out
 
 
@@ -107,7 +108,7 @@ def screen(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Seen]:
     low, high = squares[:4].argmax(axis=0), squares[4:].argmax(axis=0)
     place = np.arange(len(passed))
     key = (4 * low + high).astype(np.int8)
-    return at[passed], Seen(key, squares[low, place], squares[4 + high, place], share[passed] > _PURE)
+    return at[passed], Seen(key, squares[low, place], squares[4 + high, place], share[passed] > _ALONE)
 
 
 def _looked_at(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Floats, Floats]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
+from dtmf.candidate import AROUND, is_an_edge, is_promising, is_sure
 from dtmf.goertzel import WINDOW, Floats
 from dtmf.look import BLOCKS, SPAN, Keys
 from dtmf.machine import AT_ONCE, QUIET, Bools, Indices, Machine, Numbers, Slots, Step, happens
@@ -90,17 +90,15 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
 
 def _candidates(blocks: Blocks, offset: float) -> Bools:
     """Which of the blocks that passed are candidates; of the last of a line nobody knows yet."""
-    row, block = blocks.row, blocks.block
-    later, earlier = blocks.seen.at(slice(1, None)), blocks.seen.at(slice(-1))
+    row, block, seen = blocks.row, blocks.block, blocks.seen
+    place = np.arange(len(row))
     beside = (row[1:] == row[:-1]) & (block[1:] == block[:-1] + 1)
-    same = beside & is_sure(later, earlier)
-    candidates = np.zeros(len(row), bool)
-    candidates[1:] = same
-    candidates[:-1] |= same
-    asked = ~candidates
-    asked[:-1] &= ~(beside & is_the_start(earlier, later))
+    before, after = seen.at(place - 1), seen.at((place + 1) % max(len(row), 1))
+    before.key[np.append(True, ~beside)[: len(row)]] = -1
+    after.key[np.append(~beside, True)[: len(row)]] = -1
+    candidates = is_sure(seen, before) | is_sure(after, seen)
     known = (block >= -1) & (block < blocks.count - 1)
-    at = np.flatnonzero(asked & known)
+    at = np.flatnonzero(known & ~candidates & ~is_an_edge(seen, before, after))
     candidates[at] = _promising(blocks, at, offset)
     return candidates & known
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dtmf.candidate import AROUND, is_promising, is_sure, is_the_start
+from dtmf.candidate import AROUND, is_an_edge, is_promising, is_sure
 from dtmf.keypad import KEYS_16, key_tones
-from dtmf.screen import Seen
+from dtmf.screen import Seen, nothing
 from dtmf.standards import DEFAULT
 
 T = np.arange(AROUND) / 8000
@@ -74,8 +74,10 @@ def test_what_is_sure() -> None:
     assert is_sure(now, now._replace(pure=np.zeros(6, bool))).tolist() == [False] * 6
 
 
-def test_the_start_of_a_tone() -> None:
-    quiet, loud = np.full(3, 0.01, np.float32), np.array([0.1, 0.1, 0.03], np.float32)
-    here = Seen(np.array([5, 5, 5], np.int8), quiet, quiet, np.ones(3, bool))
-    then = Seen(np.array([5, 6, 5], np.int8), loud, loud, np.ones(3, bool))
-    assert is_the_start(here, then).tolist() == [True, False, False]
+def test_the_edges_of_a_tone() -> None:
+    """Less than half of the tone that is in the block before or after."""
+    quiet, loud = np.full(4, 0.01, np.float32), np.array([0.1, 0.1, 0.015, 0.1], np.float32)
+    here = Seen(np.array([5, 5, 5, 5], np.int8), quiet, quiet, np.ones(4, bool))
+    there = Seen(np.array([5, 6, 5, -1], np.int8), loud, loud, np.ones(4, bool))
+    assert is_an_edge(here, there, nothing(4)).tolist() == [True, False, False, False]
+    assert is_an_edge(here, nothing(4), there).tolist() == [True, False, False, False]
