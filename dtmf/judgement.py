@@ -3,7 +3,7 @@
 A clean tone is taken as soon as it is long enough. What sounds with something else waits until there is
 more of it, and is held to more: speech and music make pairs that are nearly right, for a while. What tells
 them from keys is the rest of their spectrum, above all the third peak, and how exactly two frequencies are
-met at once. Where hum or a dial tone is in the way, the same is asked of windows that are deaf to it.
+met at once. Of what is not clean all is measured in windows that are deaf to hum and dial tones.
 """
 
 from __future__ import annotations
@@ -14,15 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dtmf.goertzel import RATE, TONES_HZ, WINDOW, Floats, amplitude
-from dtmf.look import (
-    FRAME_START,
-    Keys,
-    Windows,
-    third_peak,
-    tones_of,
-    windows,
-    windows_nulled,
-)
+from dtmf.look import FRAME_START, Keys, Windows, third_peak, tones_of, windows, windows_nulled
 from dtmf.measurement import Measured, measure
 from dtmf.piece import Pieces, pieces
 from dtmf.standards import Decision
@@ -34,9 +26,9 @@ REFUSE, ACCEPT, WAIT = 0, 1, 2
 Bools = npt.NDArray[np.bool_]
 
 _CLEAN = 0.06  # what sounds beside the pair, relative to the weaker tone's power
-_HOPE = 0.40  # of the power must be in the pair, somewhere
-_BAND = 0.12  # of it in the low band: then a key that is down is heard without that
-_DROWNED = 0.2  # of it in the pair, at most
+_HOPE = 0.40  # of the power must be in the pair
+_BAND = 0.12  # of the power in the low band: then a key that is down is followed without that
+_DROWNED = 0.2  # of the power in the pair, at most
 _UNCLEAN_OFFSET = 0.021  # in noise, frequencies are not known so well that one could be more generous
 _SLACK = 0.002 * RATE
 _LATE = 0.065 * RATE

@@ -1,16 +1,17 @@
 """From blocks to key presses: one state machine for a telephone line and for an hour of a recording.
 
-Work is cut into stretches of blocks around what passed the screen. All stretches take their blocks in
-step, the first of each, then the second, and so on: a thousand lines in one tick, or the four thousand
-digits of an hour, by the same rules and so with the same result.
+Work is cut into stretches of blocks around what passed the screen: the lines in a tick, or the four thousand
+digits of an hour. All of them are stepped side by side, by the same rules and so with the same result; blocks
+in which nothing happens may be left out.
 
     state       block                                      next
     ---------   ----------------------------------------   -------------------------------------------
-    idle        the one before passed the screen, and      looked at: is it a key?  (judgement.py)
-                beside it is the same pair
+    idle        the one before is a candidate              looked at: is it a key?  (judgement.py)
     looked at   the next                                   down if taken; looked at while it may become one
     down        steady: its tones as loud as before        down
-                any other                                  looked at: is it over?
+                fades, or another                          open: it may be over
+                louder                                     looked at: has it begun anew?
+    open        the next                                   looked at: is it over?
     any         the third in a row that did not pass       idle; all is forgotten
 
 The last row bounds what a stretch depends on: it is why an hour can be cut at its pauses.
@@ -42,10 +43,7 @@ Numbers = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 
 AT_ONCE = 512  # looks: what they need stays in the cache
-_STEADY = (
-    np.float32(0.8),
-    np.float32(1.6),
-)  # power relative to the height: nothing has begun or ended in the block
+_STEADY = np.float32(0.8), np.float32(1.6)  # power relative to the height: no edge in the block
 _LOUDER = 2.8  # amplitude, 9 dB
 _LONG_AGO = -1e9
 

@@ -2,8 +2,8 @@
 
 Samples of a line are cut into blocks of 20 ms from its own start, whatever chunks they come in, and
 everything is decided at the ends of blocks: so the events depend on the samples alone. All blocks that a
-call of ``feed`` completes, on all lines, are screened in one matrix product (screen.py); the machine
-(machine.py) looks closer only around what passes. A telephone line is fed a block at a time, a recording
+call of ``feed`` completes, on all lines, are screened together (screen.py); of those that pass, candidates
+(candidate.py) are looked at more closely (machine.py). A telephone line is fed a block at a time, a recording
 as many as there are: the more at once, the less each costs.
 """
 
