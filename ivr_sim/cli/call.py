@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ivr_sim.cli.running import data_option, open_data_folder, run
 from ivr_sim.harness.elsewhere import PASSWORD, elsewhere
 from ivr_sim.harness.many import hold_all, unreadable
 from ivr_sim.harness.place import Placer
+from ivr_sim.harness.planning import seeded
 from ivr_sim.harness.reading import BadScenario, find_cases
 from ivr_sim.harness.scenario import Case
 from ivr_sim.harness.schema import schema as schema_for_editors
@@ -82,7 +82,7 @@ def call(
         sys.exit(0 if cases and not wrong else 2)
     bad = unreadable(wrong) if wrong else []
     if seed is not None:
-        cases = [replace(c, scenario=c.scenario.model_copy(update={"seed": seed})) for c in cases]
+        cases = seeded(cases, seed)
     data = open_data_folder(data)
     started = local_now()
 

@@ -15,7 +15,7 @@ from ivr_sim.harness.reading import BadScenario
 from ivr_sim.harness.scenario import SUFFIX, Case
 from ivr_sim.reports.verdict import CallVerdict, Reporter
 
-__all__ = ["hold_all", "unreadable"]
+__all__ = ["error_of", "hold_all", "unreadable"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,7 @@ async def hold_all(
     cancelled, and they and all others are errors.
     """
     verdicts: dict[str, CallVerdict] = {}
+    interrupted = False
     waiting = deque(cases)
 
     async def work() -> None:
@@ -40,22 +41,29 @@ async def hold_all(
             case = waiting.popleft()
             try:
                 verdict = await hold(case)
-            except CancelledError:
-                return
-            except Exception as error:
+            except (Exception, CancelledError) as error:
+                if interrupted:
+                    return
                 log.error("a call broke", call=case.name, error=type(error).__name__, at=place(error))
-                verdict = _error(case, f"internal error: {type(error).__name__} at {place(error)}")
+                verdict = error_of(case, f"internal error: {type(error).__name__} at {place(error)}")
             verdicts[case.name] = verdict
             reporter.finished(verdict)
 
+    def cancel(_: Deferred[None]) -> None:
+        nonlocal interrupted
+        interrupted = True
+        working.cancel()
+
     working: Deferred[Any] = gatherResults([Deferred.fromCoroutine(work()) for _ in range(at_once)])
+    over: Deferred[None] = Deferred(cancel)
+    working.addBoth(lambda result: result if interrupted else over.callback(result))
     try:
-        await working
+        await over
     except CancelledError:
-        waiting.clear()
+        await working  # what is cancelled hangs up first
     for case in cases:
         if case.name not in verdicts:
-            verdicts[case.name] = _error(case, "interrupted before it was over")
+            verdicts[case.name] = error_of(case, "interrupted before it was over")
             reporter.finished(verdicts[case.name])
     return [verdicts[case.name] for case in cases]
 
@@ -79,11 +87,13 @@ def unreadable(bad: BadScenario) -> list[CallVerdict]:
     ]
 
 
-def _error(case: Case, reason: str) -> CallVerdict:
+def error_of(case: Case, reason: str, wall_s: float = 0.0) -> CallVerdict:
+    """The verdict on a call that could not be run or judged, and why."""
     return CallVerdict(
         case.name,
         "error",
         expected=case.scenario.expect.outcome,
+        wall_s=round(wall_s, 3),
         reason=reason,
         file=str(case.path),
         line=case.line_of(),

@@ -24,6 +24,7 @@ from ivr_sim.harness.fault_network import rtp_through, sip_reactor
 from ivr_sim.harness.faults import Faults
 from ivr_sim.harness.judge import Seen, judge
 from ivr_sim.harness.listening import Listener
+from ivr_sim.harness.many import error_of
 from ivr_sim.harness.provision import charged_at, merchant_of
 from ivr_sim.harness.scenario import Case
 from ivr_sim.harness.script import ScriptedCaller
@@ -74,9 +75,7 @@ class Placer:
         try:
             return await self._place(case, began)
         except IvrSimError as error:
-            return CallVerdict(
-                case.name, "error", reason=str(error), file=str(case.path), line=1, seed=case.scenario.seed
-            )
+            return error_of(case, str(error), self._reactor.seconds() - began)
 
     async def _place(self, case: Case, began: float) -> CallVerdict:
         scenario = case.scenario

@@ -27,6 +27,7 @@ from ivr_sim.harness.fault_network import lossy
 from ivr_sim.harness.faults import check_faults
 from ivr_sim.harness.judge import Seen, judge
 from ivr_sim.harness.listening import Listener
+from ivr_sim.harness.many import error_of
 from ivr_sim.harness.place import Placer, verdict_of
 from ivr_sim.harness.provision import charged_at, clock_of, merchant_of
 from ivr_sim.harness.scenario import Case, Press
@@ -44,7 +45,7 @@ from ivr_sim.prompts import Library, PicoVoice
 from ivr_sim.reports.artefacts import Artefacts
 from ivr_sim.reports.verdict import CallVerdict
 
-__all__ = ["Manner", "Replayed", "Replayer", "not_run", "with_payment_key"]
+__all__ = ["Manner", "Replayed", "Replayer", "with_payment_key"]
 
 log = structlog.get_logger(__name__)
 
@@ -97,22 +98,6 @@ class _Held:
         return Counter(exchange.service for _, exchange in self.exchanges)
 
 
-def not_run(case: Case, reason: str, began: float = 0.0, clock: Any = None) -> Replayed:
-    """What is told of a call that could not be run."""
-    return Replayed(
-        CallVerdict(
-            case.name,
-            "error",
-            expected=case.scenario.expect.outcome,
-            wall_s=0.0 if clock is None else round(clock.seconds() - began, 3),
-            reason=reason,
-            file=str(case.path),
-            line=case.line_of(),
-            seed=case.scenario.seed,
-        )
-    )
-
-
 class Replayer:
     """Replays calls in this process, any number at a time; ``stop`` ends the voices that they needed."""
 
@@ -149,7 +134,7 @@ class Replayer:
         except Exception as error:
             log.error("a replay broke", call=case.name, error=type(error).__name__, at=place(error))
             reason = f"internal error: {type(error).__name__} at {place(error)}"
-        return not_run(case, reason, began, self._reactor)
+        return Replayed(error_of(case, reason, self._reactor.seconds() - began))
 
     async def _replay(self, case: Case, began: float) -> Replayed:
         manner = self._manner

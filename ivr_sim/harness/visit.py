@@ -23,6 +23,7 @@ from ivr_sim.harness.converse import caller_of, failure_of
 from ivr_sim.harness.elsewhere import Elsewhere
 from ivr_sim.harness.faults import check_faults
 from ivr_sim.harness.judge import Seen, judge, unjudged
+from ivr_sim.harness.many import error_of
 from ivr_sim.harness.place import not_answered, telephone_of, verdict_of
 from ivr_sim.harness.profile import manner_of
 from ivr_sim.harness.scenario import Case
@@ -92,9 +93,7 @@ class Visitor:
             check_faults(case, virtual=False, own_authorizer=False, own_openpay=False)
             return await self._place(self._there.fitted(case), began)
         except IvrSimError as error:
-            return CallVerdict(
-                case.name, "error", reason=str(error), file=str(case.path), line=1, seed=case.scenario.seed
-            )
+            return error_of(case, str(error), self._reactor.seconds() - began)
 
     async def _place(self, case: Case, began: float) -> CallVerdict:
         scenario, there = case.scenario, self._there

@@ -10,6 +10,8 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 
+from ivr_sim.errors import place
+from ivr_sim.harness.many import error_of
 from ivr_sim.harness.replay import Manner, Replayed, Replayer
 from ivr_sim.harness.scenario import Case
 from ivr_sim.harness.workers import Frames, framed
@@ -55,7 +57,7 @@ class _Worker(Protocol):
                 self.transport.write(framed((number, replayed)))
             self._look()
 
-        Deferred.fromCoroutine(self._replayer.replay(case)).addCallback(over)
+        Deferred.fromCoroutine(_replayed(self._replayer, case)).addCallback(over)
 
     def _look(self) -> None:
         if not self._closing or self._under_way:
@@ -68,6 +70,13 @@ class _Worker(Protocol):
     def _stop(self) -> None:
         if self._reactor.running:
             self._reactor.stop()
+
+
+async def _replayed(replayer: Replayer, case: Case) -> Replayed:
+    try:
+        return await replayer.replay(case)
+    except Exception as error:  # whoever asked waits for an answer, whatever it is
+        return Replayed(error_of(case, f"internal error: {type(error).__name__} at {place(error)}"))
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ from twisted.internet.protocol import ProcessProtocol
 
 from ivr_sim.call import phrase
 from ivr_sim.errors import IvrSimError
-from ivr_sim.harness.replay import Manner, Replayed, Replayer, not_run
+from ivr_sim.harness.many import error_of
+from ivr_sim.harness.replay import Manner, Replayed, Replayer
 from ivr_sim.harness.scenario import Case
 from ivr_sim.node import SHOP
 
@@ -112,14 +113,15 @@ class Crew:
         except IvrSimError as failed:  # the call itself will say what that means for it
             log.info("a prompt was not rendered beforehand", call=case.name, why=str(failed))
         if self._stillborn >= STILLBORN:
-            return not_run(case, "no worker process could be started; the log says why")
+            return Replayed(error_of(case, "no worker process could be started; the log says why"))
         worker = min(self._workers, key=lambda worker: worker.busy, default=None)
         if worker is None or (worker.busy and len(self._workers) < self._most):
             worker = self._started()
         try:
             return await worker.replay(case)
         except _WorkerEnded as ended:
-            return not_run(case, f"the worker process that held it ended: {ended}", began, self._reactor)
+            why = f"the worker process that held it ended: {ended}"
+            return Replayed(error_of(case, why, self._reactor.seconds() - began))
 
     async def stop(self) -> None:
         """End the workers, and the voices."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ivr_sim.harness.many import hold_all, unreadable
 from ivr_sim.harness.reading import BadScenario, find_cases
@@ -76,6 +76,33 @@ def test_a_call_that_breaks_is_an_error_and_costs_no_other(cases):
     assert "ZeroDivisionError" in broken.reason
     assert "4111" not in broken.reason
     assert (broken.expected, broken.seed, broken.line) == ("rejected", 5, 1)
+
+
+def test_a_call_that_ends_as_if_it_was_cancelled_is_an_error_and_costs_no_other(cases):
+    held = Holding(cases, 1)
+    held.under_way["a"].errback(CancelledError())
+    for name in "bcd":
+        held.under_way[name].callback(None)
+    assert [verdict for _, verdict in held.verdicts] == ["error", "pass", "pass", "pass"]
+
+
+def test_interrupted_it_waits_until_calls_have_hung_up(cases):
+    hung_up: Deferred[None] = Deferred()
+
+    async def hold(case: Case) -> CallVerdict:
+        try:
+            await Deferred()
+        finally:
+            await hung_up
+        raise AssertionError
+
+    running = Deferred.fromCoroutine(hold_all(cases, hold, at_once=2, reporter=Reporter()))
+    verdicts: list[CallVerdict] = []
+    running.addCallback(verdicts.extend)
+    running.cancel()
+    assert verdicts == []
+    hung_up.callback(None)
+    assert [verdict.reason for verdict in verdicts] == ["interrupted before it was over"] * 4
 
 
 def test_interrupted_what_is_done_stays_and_the_rest_are_errors(cases):
