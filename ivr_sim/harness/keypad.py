@@ -128,4 +128,5 @@ def _noise(dbm0: float, seed: int) -> Iterator[Samples]:
 
 
 def _added(frame: Samples, noise: Samples) -> Samples:
-    return np.clip(frame.astype(np.int32) + noise, -FULL_SCALE - 1, FULL_SCALE).astype(np.int16)
+    both: Samples = np.clip(frame.astype(np.int32) + noise, -FULL_SCALE - 1, FULL_SCALE).astype(np.int16)
+    return both
