@@ -49,7 +49,7 @@ class Script:
     first key; key_ms, gap_ms: length of a key and of the pause behind it.
     """
 
-    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     by: KeyMethod = "inband"
     barge_in: bool = False
     delay: float = 0.4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -37,6 +38,7 @@ class Folder:
         merchant = Merchant(None, path / "merchant", now=lambda: LONG_AGO)
         self.account = merchant.merchant_id
         self._store = merchant.charges
+        self._drawn = random.Random(7)
 
     def intend(self, attempt: str, order_id: str, *, account: str | None = None) -> None:
         """A charge that was about to be sent when the process ended."""
@@ -54,7 +56,7 @@ class Folder:
         with suppress(OpenpayError):  # a decline
             create_charge(
                 self._store, self.account, ChargeRequest.model_validate(request), LONG_AGO,
-                ivr_phone_number="1", randbelow=lambda n: 7,
+                ivr_phone_number="1", randbelow=self._drawn.randrange,
             )  # fmt: skip
 
     def results(self) -> dict[str, str | None]:

