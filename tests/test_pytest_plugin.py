@@ -68,11 +68,11 @@ def test_loading_it_loads_nothing_else():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two workers"])
-def test_the_sample_project_is_as_green_and_as_red_as_it_says(tmp_path, workers):
+def test_the_sample_project_is_as_green_and_as_red_as_it_says(tmp_path):
+    """By two workers; the other tests here have one."""
     folder = tmp_path / "sample"
     shutil.copytree(SAMPLE, folder)
-    ran = Ran(folder, *workers)
+    ran = Ran(folder, "-n", "2")
     assert ran.tests == {
         "tests.test_payments::test_a_monthly_fee_is_paid": "passed",
         "tests.test_payments::test_an_enrolment_is_told_with_its_tax": "failure",
