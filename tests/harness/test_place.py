@@ -58,7 +58,8 @@ def test_one_scenario_passes_by_each_of_the_three_ways_of_keying(place, tmp_path
         records = [json.loads(line) for line in (kept / "journal.jsonl").read_text().splitlines()]
         assert {r["method"] for r in records if r["event"] == "KeyPressed"} == {way}
         ladder = (kept / "ladder.txt").read_text()
-        assert ("INFO sip:" in ladder, "INVITE" in ladder, "REGISTER" in ladder) == (way == "info", True, False)
+        assert ("INFO sip:" in ladder) == (way == "info")
+        assert ("INVITE" in ladder, "REGISTER" in ladder) == (True, False)
         assert "POST" in (kept / "http.txt").read_text()
         assert "123456" not in ladder
         assert (kept / "recording.flac").stat().st_size > 5000
@@ -88,4 +89,3 @@ def test_a_bad_network_is_the_telephones(place, tmp_path):
     assert (verdict.verdict, verdict.failure, verdict.seed) == ("pass", None, 7)
     ladder = (tmp_path / "kept-None" / verdict.folder / "ladder.txt").read_text()
     assert ladder.count("200 OK (INVITE)") > 2  # told again, since no ACK came
-
