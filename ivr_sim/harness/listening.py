@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ivr_sim.call import Phrase
-from ivr_sim.errors import IvrSimError
 from ivr_sim.harness.scenario import Case
 from ivr_sim.harness.story import BargeIn
 from ivr_sim.journal import PromptEnded, PromptStarted, Record
@@ -44,11 +43,11 @@ class Listener(Sounds):
         return said
 
     def judge(self, case: Case, announced: Sequence[Announced], heard: Samples) -> Failure | None:
-        """The first thing that was announced and not heard, or heard and not announced."""
-        try:
-            found = verify(heard, announced, self._library.sound_now, rivals=self._library.at_hand)
-        except IvrSimError as error:
-            return Failure("hearing", "sounds to compare with", str(error), None, str(case.path), 1)
+        """The first thing that was announced and not heard, or heard and not announced.
+
+        Raises VoiceMissing where there is no sound to compare with.
+        """
+        found = verify(heard, announced, self._library.sound_now, rivals=self._library.at_hand)
         if not found:
             return None
         wrong = found[0]
