@@ -28,7 +28,7 @@ demo: $(STAMP)
 	$(BIN)/ivr-sim demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q --ignore tests/interop
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder -q --ignore tests/interop
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,10 +30,22 @@ TODAY = date(2026, 11, 23)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that take longest start first, so that no worker is left with one at the end."""
-    items.sort(
-        key=lambda item: 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("sip") else 2
-    )
+    """Files with calls in real time, those marked slow first, and files that compute, by turns.
+
+    The former wait and the latter work: workers that take files in this order keep the processors busy, and
+    none is left with one that waits at the end.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+
+    def marked(name: str) -> list[list[pytest.Item]]:
+        return [f for f in files.values() if any(item.get_closest_marker(name) for item in f)]
+
+    waiting = marked("slow") + [f for f in marked("sip") if f not in marked("slow")]
+    working = [f for f in files.values() if f not in waiting]
+    in_turn = [f for pair in zip_longest(waiting, working, fillvalue=[]) for f in pair]
+    items[:] = [item for f in in_turn for item in f]
 
 
 class KeptJournal(Journal):

@@ -99,7 +99,7 @@ def test_files_are_collected_where_that_is_asked_for(project):
     }, ran.said
     line = 1 + text.splitlines().index("  outcome: rejected")
     assert f"{folder / 'differs.call.yaml'}:{line}: outcome: expected approved, heard rejected" in ran.said
-    assert "broken.call.yaml:5: expct" in ran.said
+    assert "broken.call.yaml:6: expct" in ran.said
     assert "Traceback" not in ran.said
     assert [path.name for path in folder.glob("kept/**/journal.jsonl")]
 

@@ -126,7 +126,7 @@ def test_calls_of_our_own_leave_verdicts_and_what_cannot_be_read_is_one_of_them(
     failure = calls["red"]["failure"]
     assert (failure["step"], failure["expected"]) == ("outcome", "declined")
     assert failure["heard"].startswith("rejected")
-    assert (failure["file"], failure["line"]) == ("red.call.yaml", 6)
+    assert (failure["file"], failure["line"]) == ("red.call.yaml", 7)
     assert "bad.call.yaml:1" in calls["bad"]["reason"]
 
 
