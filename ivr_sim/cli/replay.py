@@ -52,7 +52,8 @@ class _Setting(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         found = re.fullmatch(r"key=([1-9][0-9]{3,11})", value)
         if found is None:
-            self.fail(f"{value!r}: only the payment key can be set, as key=654321", param, ctx)
+            payment_key = "a payment key of 4 to 12 digits, of which the first is not 0"
+            self.fail(f"{value!r}: write key= and {payment_key}: key=654321", param, ctx)
         return found[1]
 
 

@@ -42,7 +42,21 @@ data_option = click.option(
 
 
 class Terminal(Console):
-    """Standard output for people. When nobody reads it any longer (``| head``), the call still goes on."""
+    """Standard output for people. When nobody reads it any longer (``| head``), the call still goes on.
+
+    So it does when it cannot be written (a full disk): then that is said, and ``unwritten`` is true.
+    """
+
+    unwritten = False
+
+    def print(self, *objects: Any, **more: Any) -> None:
+        """Print, as long as that can be done."""
+        try:
+            super().print(*objects, **more)
+        except OSError as error:
+            self.unwritten = True
+            self.on_broken_pipe()
+            click.echo(f"ivr-sim: standard output cannot be written: {error.strerror}", err=True)
 
     def on_broken_pipe(self) -> None:
         """Print no more; rich's own way is to end the process, in mid-call."""

@@ -132,3 +132,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 def test_two_demos_of_one_second_have_a_folder_each(tmp_path):
     names = [_fresh(tmp_path / "demo-20261123-120000").name for _ in range(3)]
     assert names == ["demo-20261123-120000", "demo-20261123-120000_2", "demo-20261123-120000_3"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_calls_go_on_when_standard_output_is_full(tmp_path):
+    """All of them are held, the reports are whole, and that nothing was shown is an error."""
+    calls = Path(__file__).parents[2] / "fixtures" / "calls"
+    report = tmp_path / "report.json"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "replay", calls / "rejected.wav", "--json", report, "--data", tmp_path / "data"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.stderr == "ivr-sim: standard output cannot be written: No space left on device\n"
+    assert done.returncode == 2
+    assert json.loads(report.read_text())["counts"] == {"pass": 1, "fail": 0, "error": 0}

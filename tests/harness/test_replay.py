@@ -369,7 +369,7 @@ class TestCommand:
     ("options", "said"),
     [
         (["--shard", "4/3"], "write 1/3 for the first of three"),
-        (["--set", "amount=3"], "only the payment key can be set"),
+        (["--set", "key=0123"], "of which the first is not 0"),
         (["--accept-outcomes"], "belongs to --update"),
         (["--update", "--repeat", "2"], "goes neither"),
         (["--authorizer", "http://127.0.0.1:1/"], "needs --user"),
