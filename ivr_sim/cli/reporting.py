@@ -101,7 +101,7 @@ class Reporting:
         if left_out is not None:
             self._console.print(left_out)
         self._terminal.ended(run)
-        self._exit_code = 2 if getattr(self._console, "unwritten", False) else run.exit_code
+        self._exit_code = 2 if self._console.unwritten else run.exit_code
         for path, write in self._files.items():
             self._try(path, lambda path=path, write=write: write(run, path))  # type: ignore[misc]
         if self._github:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import dtmf
 from dtmf.resample import to_8k
@@ -27,8 +28,7 @@ def read_caller(path: Path) -> Samples:
         samples, rate = dtmf.read_wav(path)
     except (OSError, dtmf.DtmfError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    mono = to_8k(samples[:, 0], rate)
-    return np.clip(np.round(mono * 32768), -32768, 32767).astype(np.int16)
+    return _int16(to_8k(samples[:, 0], rate))
 
 
 def with_key(tape: CallerTape, old: str, new: str) -> CallerTape:
@@ -80,4 +80,8 @@ def _lay(samples: Samples, tone: Up, digit: str) -> None:
     )
     samples[max(begin - MARGIN, 0) : end + MARGIN] = 0
     part = samples[begin : begin + len(sound)]
-    part[:] = np.clip(np.round(sound[: len(part)] * 32768), -32768, 32767)
+    part[:] = _int16(sound[: len(part)])
+
+
+def _int16(sound: npt.NDArray[np.float32]) -> Samples:
+    return np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16)

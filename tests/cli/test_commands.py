@@ -96,14 +96,18 @@ def test_what_cannot_be_run_is_exit_2(tmp_path):
     for args in (
         ["demo", "--data", a_file / "below"],
         ["demo", "--fault", "rain"],
-        ["replay", tmp_path / "nowhere"],
-        ["replay", tmp_path],
         ["replay", tmp_path, "--json", tmp_path / "nowhere" / "report.json"],
     ):
         done = ivr_sim(*args)
         assert done.returncode == 2, args
         assert "Traceback" not in done.stderr
-        assert done.stderr.strip() or "error" in done.stdout
+        assert done.stderr.strip()
+    for path in (tmp_path / "nowhere", tmp_path):
+        done = ivr_sim("replay", path, "--data", tmp_path.with_name("data"))
+        assert done.returncode == 2, path
+        assert done.stderr == ""
+        assert f"reason    {path}: " in done.stdout
+        assert "0 passed, 0 failed, 1 errors" in done.stdout
     assert list(tmp_path.iterdir()) == [a_file]
 
 
