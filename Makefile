@@ -4,9 +4,10 @@
 # make interop   telephones that this project did not write (skips what is not installed); writes docs/interop.md
 # make bench     how fast keys are decoded and lines ticked, as ratios against a peer of the same run; replays
 # make soak      ten thousand random calls on the virtual clock, a day of speech and music without keys (1.7 GB of
-#                Debian packages the first time), the standards' tables over five seeds, 200 amounts heard in noise
+#                Debian packages the first time), the standards' tables over five seeds, 200 amounts heard in noise,
+#                100,000 hostile datagrams
 # make flake     the tests with real calls, 20 times
-# make docs      docs/dialogue.md, played anew from the code
+# make docs      docs/dialogue.md and docs/transactions.md, anew from the code
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -45,13 +46,14 @@ interop: $(STAMP)
 	IVR_SIM_INTEROP_REPORT=$(CURDIR)/docs/interop.md $(BIN)/python -m pytest -n 3 --dist loadfile -q -m interop tests/interop tests/sip
 
 bench: $(STAMP)
-	for b in benchmarks/dtmf_*.py benchmarks/media_tick.py benchmarks/replay.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+	for b in benchmarks/dtmf_*.py benchmarks/media_*.py benchmarks/replay.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.dialogue.random_calls --calls 10000
 	if sh benchmarks/corpora.sh; then $(BIN)/python benchmarks/talkoff.py; fi
 	$(BIN)/dtmf grid --seeds 5
 	$(BIN)/python benchmarks/hearing.py
+	$(BIN)/python benchmarks/fuzz.py
 
 flake: $(STAMP)
 	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip --ignore tests/interop || exit 1; done
@@ -61,6 +63,7 @@ prompts: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m tests.dialogue.test_table
+	$(BIN)/python -m tests.sip.test_transaction_page
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dtmf.goertzel import HOP, LOW_BAND, NULLED, RATE, TONES_HZ, TURNS, WINDOW, Floats
-from dtmf.look import Keys, third_peak, tones_of, window_loss
+from dtmf.goertzel import HOP, LOW_BAND, NULLED, TONES_HZ, TURNS, WINDOW, Floats
+from dtmf.look import Keys, squared, third_peak, tones_of, window_loss
+from dtmf.measurement import off_hz
 from dtmf.screen import Seen
 
 __all__ = ["AROUND", "is_an_edge", "is_promising", "is_sure"]
@@ -35,7 +36,7 @@ _UNDER_IT = np.float32(0.3)  # the same, where that drowns all: what is left of 
 _PURE = np.float32(0.9)  # of the power: there is no room for a third peak
 _TOO_LOUD = np.float32(0.56)  # a third peak, relative to the weaker tone's power: -2.5 dB
 _HZ = TONES_HZ.astype(np.float32)
-_TURN = TURNS[:, _HALF // HOP]
+_TURN = TURNS[:, _HALF // HOP]  # half a block is as long as what off_hz counts by
 
 Bools = npt.NDArray[np.bool_]
 
@@ -65,27 +66,27 @@ def is_promising(sound: Floats, key: Keys, offset: float) -> Bools:
     """
     count, look, tone = len(key), np.arange(len(key)), tones_of(key)
     every = sound.reshape(count, 4, _HALF).take(_EVERY, axis=1).reshape(-1, WINDOW)
-    parts = every @ NULLED
-    parts = parts.reshape(count, 3, 16)
-    squares = np.square(parts[:, :, :8])
-    squares += np.square(parts[:, :, 8:])
-    pairs = squares[look, :, tone]  # (2, n, 3)
-    beside = np.where(pairs[:, :, 0].sum(axis=0) > pairs[:, :, 2].sum(axis=0), 0, 2)
+    parts = (every @ NULLED).reshape(count, 3, 16)
+    tones = np.empty((count, 3, 8), np.complex64)
+    tones.real, tones.imag = parts[:, :, :8], parts[:, :, 8:]  # turned the other way round
+    groups = squared(tones).reshape(count, 3, 2, 4).sum(axis=3)
+    phasors = tones[look, :, tone]  # (2, n, 3)
+    pairs = squared(phasors)
+    powers = pairs[0] + pairs[1]
+    beside = np.where(powers[:, 0] > powers[:, 2], 0, 2)
     there, here = pairs[:, look, beside], pairs[:, :, 1]
-    low, high = squares[look, beside, :4], squares[look, beside, 4:]
-    good: Bools = (there > _EVEN * here).all(axis=0) & (here > _EVEN * there).all(axis=0)
-    good &= (there[0] > _STRONG * low.sum(axis=1)) & (there[1] > _STRONG * high.sum(axis=1))
-    phasors = parts[look, 1, tone] - 1j * parts[look, 1, tone + 8]
-    others = parts[look, beside, tone] - 1j * parts[look, beside, tone + 8]
-    turned = np.angle(phasors * others.conj() * np.where(beside == 0, _TURN[tone], _TURN[tone].conj()))
-    off = np.where(beside == 0, turned, -turned) * np.float32(RATE / (np.pi * WINDOW))
-    good &= (np.abs(off) < np.float32(_OFF * offset) * _HZ[tone]).all(axis=0)
-    at = np.flatnonzero(good)
+    good = (there > _EVEN * here) & (here > _EVEN * there) & (there > _STRONG * groups[look, beside].T)
+    turned = phasors[:, :, 1].conj() * phasors[:, look, beside]
+    turned.imag *= 1 - beside  # from the earlier of the two to the later
+    off = off_hz(turned * _TURN[tone])
+    good &= np.abs(off) < np.float32(_OFF * offset) * _HZ[tone]
+    promising: Bools = good[0] & good[1]
+    at = promising.nonzero()[0]
     if len(at):
         pair = here[:, at] / window_loss(np.minimum(np.abs(off[:, at]), np.float32(30)))
         hz = _HZ[tone[:, at]] + off[:, at]
-        good[at] = _is_alone(sound[at], every[3 * at + 1], pair, hz)
-    return good
+        promising[at] = _is_alone(sound[at], every[3 * at + 1], pair, hz)
+    return promising
 
 
 def _is_alone(sound: Floats, block: Floats, pair: Floats, hz: Floats) -> Bools:
@@ -94,7 +95,7 @@ def _is_alone(sound: Floats, block: Floats, pair: Floats, hz: Floats) -> Bools:
     power = np.maximum(np.einsum("bs,bs->b", block, block) * np.float32(2 / WINDOW), np.float32(1e-12))
     share = (low + high) / power
     alone: Bools = (high > _TWIST[0] * low) & (high < _TWIST[1] * low)
-    doubt = np.flatnonzero(alone & (share < _PURE))
+    doubt = (alone & (share < _PURE)).nonzero()[0]
     if len(doubt):
         parts = block[doubt] @ LOW_BAND
         band = np.einsum("bl,bl->b", parts, parts) * np.float32(2 / WINDOW) / power[doubt]

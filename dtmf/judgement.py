@@ -95,7 +95,7 @@ class Judge:
         said = Said(verdict, found, measured, np.zeros(len(key), bool))
         # Short ones are not worth it yet; how long they are is not known where the low band drowns the rest.
         short = found.length < np.where(found.over, self.shortest, _LONG_ENOUGH) - _SLACK
-        unclean = np.flatnonzero(~clean & ~(short & (measured.pair > _DROWNED * measured.power)))
+        unclean = (~clean & ~(short & (measured.pair > _DROWNED * measured.power))).nonzero()[0]
         if len(unclean):
             seen = windows_nulled(sound[unclean], key[unclean])
             parts, heard = self._pieces(seen, after[unclean])
@@ -136,7 +136,7 @@ class Judge:
         may = self._within(key, measured, min(self.offset, _UNCLEAN_OFFSET))
         may &= (ratio > _HOPE) & (measured.steadiness > 0.94) & (measured.number >= 3)
         may &= found.length >= np.where(found.over, self.shortest, _LONG_ENOUGH)
-        at = np.flatnonzero(may)
+        at = may.nonzero()[0]
         if len(at):
             good = _is_key(sound[at], key[at], found.at(at), measured.at(at), ratio[at])
             verdict[at[good]] = ACCEPT

@@ -155,6 +155,6 @@ def third_peak(sound: Floats, middle: Floats, hz: Floats) -> Floats:
     half = len(_PEAK_HZ)
     power = waves[:, :half] + waves[:, half:]
     for tone in hz:
-        power[np.abs(_PEAK_HZ - tone[:, None]) < _PEAK_AWAY_HZ] = 0
+        power *= np.abs(_PEAK_HZ - tone[:, None]) >= _PEAK_AWAY_HZ
     strongest: Floats = power.max(axis=1)
     return strongest

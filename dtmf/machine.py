@@ -147,7 +147,7 @@ class Machine:
     def step(self, slots: Slots, step: Step) -> None:
         """Take one block of some slots."""
         at, forced = step.at, step.forced
-        i = np.flatnonzero((slots.key[at] >= 0) & ~_goes_on(slots, at, step.seen))
+        i = ((slots.key[at] >= 0) & ~_goes_on(slots, at, step.seen)).nonzero()[0]
         # What fades may have ended, but for how long, only the next block tells.
         fades = ~(slots.open[at[i]] | forced[i] | _grows(slots, at[i], step.seen.at(i)))
         slots.open[at[i[fades]]] = True
@@ -155,7 +155,7 @@ class Machine:
         for part in _parts(i):
             self._follow(slots, at[part], step.number[part], forced[part], step.sound)
         pending = slots.pending[at]
-        i = np.flatnonzero(((step.candidate >= 0) | (pending >= 0)) & ~forced)
+        i = (((step.candidate >= 0) | (pending >= 0)) & ~forced).nonzero()[0]
         if len(i):
             key = np.where(step.candidate[i] >= 0, step.candidate[i], pending[i])
             new = (key >= 0) & (key != slots.key[at[i]])
@@ -179,7 +179,7 @@ class Machine:
         start = np.where(carried, slots.since[slot], origin + found.start)
         slots.pending[slot] = np.where(said.verdict == WAIT, key, -1)
         slots.since[slot] = start
-        taken = np.flatnonzero(said.verdict == ACCEPT)
+        taken = (said.verdict == ACCEPT).nonzero()[0]
         if not len(taken):
             return
         its = slot[taken]
@@ -211,7 +211,7 @@ class Machine:
         heard = sound(slot, number)
         seen = windows(heard, key)
         squares = seen.squares
-        deaf = np.flatnonzero(slots.deaf[slot])
+        deaf = slots.deaf[slot].nonzero()[0]
         if len(deaf):
             squares[:, deaf] = windows_nulled(heard[deaf], key[deaf]).squares
         low, high = np.sqrt(squares)
@@ -221,11 +221,11 @@ class Machine:
         end, over = _end_of(heights, self.judge.hole)
         over |= forced
         slots.open[slot] = heights[:, -1] < 0.5
-        ended = np.flatnonzero(over)
+        ended = over.nonzero()[0]
         if len(ended):
             time = np.minimum(origin[ended] + end[ended], (number[ended] + 1) * WINDOW)
             self._end(slots, slot[ended], number[ended], time)
-        rose = np.flatnonzero(~over & (heights[:, -3:].min(axis=1) > _LOUDER))
+        rose = (~over & (heights[:, -3:].min(axis=1) > _LOUDER)).nonzero()[0]
         if len(rose):
             # The same key on top of its own late echo.
             its, full = slot[rose], heights[rose]
@@ -234,7 +234,7 @@ class Machine:
             begun = np.ones(len(rose), bool)
             self._down(LOUDER, its, number[rose], key[rose], time, low_now**2, high_now**2, begun)
             slots.low[its], slots.high[its], slots.start[its] = low_now, high_now, time
-        still = np.flatnonzero(~over & (heights[:, -1] >= 0.5))
+        still = (~over & (heights[:, -1] >= 0.5)).nonzero()[0]
         if len(still):  # levels may drift; edges are steeper than what this follows
             slots.low[slot[still]] += (low[still, -1] - slots.low[slot[still]]) / 4
             slots.high[slot[still]] += (high[still, -1] - slots.high[slot[still]]) / 4

@@ -25,16 +25,15 @@ class Measured(NamedTuple):
     """A tone's inside; (J,) each but for what is told of both tones, (2, J).
 
     squares: amplitudes, put right for how far the tones are off. off: Hz off nominal. power: mean square of
-    all that counts. steadiness: 1 when the phases advance evenly. spread: of the powers, relative to their
-    mean. low_band: share of all power that the low band had. number: of windows. error: of the amplitudes,
-    from those of a tone with such edges; root mean square, relative to the tone.
+    all that counts. steadiness: 1 when the phases advance evenly. low_band: share of all power that the low
+    band had. number: of windows. error: of the amplitudes, from those of a tone with such edges; root mean
+    square, relative to the tone.
     """
 
     squares: Floats
     off: Floats
     power: Floats
     steadiness: Floats
-    spread: Floats
     low_band: Floats
     number: Floats
     error: Floats
@@ -57,7 +56,7 @@ class Measured(NamedTuple):
 
 def off_hz(turned: Complex) -> Floats:
     """How far a tone is off, Hz, whose phasor turns so within LAG windows."""
-    off: Floats = np.angle(turned)
+    off: Floats = np.arctan2(turned.imag, turned.real)
     off *= np.float32(RATE / (2 * np.pi * LAG * HOP))
     return off
 
@@ -68,16 +67,12 @@ def measure(seen: Windows, found: Pieces, heard: npt.NDArray[np.bool_]) -> Measu
     """
     first = np.ceil((found.piece_from - _SLACK) / HOP)
     last = np.floor((found.piece_to + _SLACK - WINDOW) / HOP)
-    middle = np.rint((found.piece_from + found.piece_to - WINDOW) / (2 * HOP))
-    middle = np.minimum(np.maximum(middle, found.first), found.last).astype(np.float32)
-    narrow = last < first
-    first, last = np.where(narrow, middle, first), np.where(narrow, middle, last)
+    narrow = (last < first).nonzero()[0]
+    if len(narrow):
+        first[narrow] = last[narrow] = _middle(found, narrow)
     inside = _between(first, last)
     count = np.maximum(inside.sum(axis=1), np.float32(1))
-    kept = seen.squares * inside
-    mean = kept.sum(axis=2) / count + np.float32(1e-20)
-    spread = np.einsum("tjf,tjf->tj", kept, kept) / count - mean * mean
-    spread = np.sqrt(np.maximum(spread, np.float32(0))) / mean
+    mean = np.einsum("tjf,jf->tj", seen.squares, inside) / count + np.float32(1e-20)
     power = np.einsum("jf,jf->j", seen.power, inside) / count
     share = np.zeros(len(power), np.float32)
     if seen.low_band is not None:
@@ -89,16 +84,24 @@ def measure(seen: Windows, found: Pieces, heard: npt.NDArray[np.bool_]) -> Measu
     error = np.einsum("tjf,tjf->tj", away, away).sum(axis=0)
     error /= 2 * np.maximum(np.add.reduce(heard, axis=1, dtype=np.float32), np.float32(1))
     # Windows that the tone does not fill tell its phase a little wrong: they serve only where few others are.
+    earliest, latest = first + LAG, last
     few = count < 4
-    earliest = np.where(few, np.maximum(first - 1, found.first), first) + LAG
-    latest = np.where(few, np.minimum(last + 1, found.last), last)
+    if few.any():
+        earliest = np.where(few, np.maximum(first - 1, found.first) + LAG, earliest)
+        latest = np.where(few, np.minimum(last + 1, found.last), last)
     steps = seen.tones[:, :, LAG:] * seen.tones[:, :, :-LAG].conj()
     steps *= _between(earliest, latest)[:, LAG:]
     whole = steps.sum(axis=2)
     steady = np.abs(whole) / np.maximum(np.abs(steps).sum(axis=2), np.float32(1e-20))
     off = off_hz(whole)
-    steady, spread = steady.min(axis=0), spread.max(axis=0)
-    return Measured(mean / window_loss(off), off, power, steady, spread, share, count, np.sqrt(error))
+    steady = steady.min(axis=0)
+    return Measured(mean / window_loss(off), off, power, steady, share, count, np.sqrt(error))
+
+
+def _middle(found: Pieces, at: npt.NDArray[np.intp]) -> Floats:
+    """The window in the middle of some pieces, which no window lies inside of."""
+    middle = np.rint((found.piece_from[at] + found.piece_to[at] - WINDOW) / (2 * HOP))
+    return np.minimum(np.maximum(middle, found.first[at]), found.last[at]).astype(np.float32)
 
 
 def _between(first: npt.NDArray[np.floating], last: npt.NDArray[np.floating]) -> Floats:

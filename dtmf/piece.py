@@ -101,7 +101,8 @@ def pieces(heights: Floats, hole: float, after: Floats) -> Pieces:
 def several(on: Bools, first: Indices, last: Indices) -> list[int]:
     """The looks whose windows stand above half height in more than one piece."""
     count = np.add.reduce(on, axis=1, dtype=np.intp)
-    return np.flatnonzero((count > 0) & (count < last - first + 1)).tolist()
+    broken: list[int] = ((count > 0) & (count < last - first + 1)).nonzero()[0].tolist()
+    return broken
 
 
 def _rise(heights: Floats, look: Indices, at: Indices, after: Floats) -> tuple[Floats, Bools]:
@@ -110,6 +111,8 @@ def _rise(heights: Floats, look: Indices, at: Indices, after: Floats) -> tuple[F
     begin = FRAME_START[at]
     part = (now - _HALF) / np.maximum(now - before, np.float32(1e-6))
     edge = begin + np.float32(WINDOW / 2) - HOP * part
+    if not (after > 0).any():
+        return edge * (at > 0), at > 0
     # The first window after another tone: this one began as it does, or while that was still in it.
     next_to = begin - HOP < after
     filled = np.where(now > _FULL, after, begin + WINDOW * (1 - np.minimum(now, np.float32(1))))

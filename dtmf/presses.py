@@ -55,7 +55,7 @@ class Presses:
             return []
         slot, number = columns[0], columns[1]
         if len(slot) > 1:
-            order = np.lexsort((np.arange(len(slot)), slot, number))
+            order = np.lexsort((slot, number))  # it leaves what is equal in its order
             columns = [column[order] for column in columns]
         slot, number, kind, key, time, level, twist, begun = columns
         time = np.maximum(np.rint(time), 0)

@@ -112,7 +112,7 @@ class Receiver:
             return self._append(chosen, array, int(filled[0]))
         events: list[KeyDown | KeyUp] = []
         for fill in np.unique(filled).tolist():
-            rows = np.flatnonzero(filled == fill)
+            rows = (filled == fill).nonzero()[0]
             events += self._append(chosen[rows], array[rows], fill)
         return events
 
@@ -211,7 +211,7 @@ class Receiver:
         index = slice(None) if every else lines
         older, newer = self._seen
         earlier, before = older.at(index), newer.at(index)
-        at = np.flatnonzero((before.key >= 0) | (slots.key[index] >= 0) | (slots.pending[index] >= 0))
+        at = ((before.key >= 0) | (slots.key[index] >= 0) | (slots.pending[index] >= 0)).nonzero()[0]
         seen, self._passed = nothing(len(lines)), None
         silent = _SILENT if block.dtype == np.float32 else _SILENT * 32768
         if len(at) or block.max() >= silent or block.min() <= -silent:
@@ -242,9 +242,9 @@ class Receiver:
         place, seen = self._screened(blocks.reshape(-1, WINDOW))
         row, block = np.divmod(place, count)
         # With those of the two blocks before; where the one before these was the last that passed, with that.
-        known = [np.flatnonzero(newest.key[lines] >= 0) for newest in self._seen]
+        known = [(newest.key[lines] >= 0).nonzero()[0] for newest in self._seen]
         olds = [newest.at(lines[at]) for newest, at in zip(self._seen, known, strict=True)]
-        amid = np.flatnonzero(slots.quiet == QUIET - 1)
+        amid = (slots.quiet == QUIET - 1).nonzero()[0]
         row = np.concatenate([amid, *known, row])
         befores = [np.full(len(at), -3 + i) for i, at in enumerate((amid, *known))]
         block = np.concatenate([*befores, block])
@@ -258,7 +258,7 @@ class Receiver:
         self._slots.take(slots, lines, self._all[: len(lines)])
         for newest, back in zip(self._seen, (2, 1), strict=True):
             newest.key[lines] = -1
-            at = np.flatnonzero(block == count - back)
+            at = (block == count - back).nonzero()[0]
             newest.put(lines[row[at]], seen.at(at))
         for back in range(min(BLOCKS, count), 0, -1):
             self._past[(number + count - back) % BLOCKS, lines] = self._kept(blocks[:, count - back])
@@ -270,7 +270,7 @@ class Receiver:
         """Whether the blocks before the newest are candidates; earlier: those before them."""
         passed = before.key >= 0
         candidate = passed & (is_sure(before, earlier) | is_sure(newest, before))
-        asked = np.flatnonzero(passed & ~candidate & ~is_an_edge(before, earlier, newest))
+        asked = (passed & ~candidate & ~is_an_edge(before, earlier, newest)).nonzero()[0]
         if len(asked):
             # From the middle of the block before that one to the middle of the newest.
             first = (BLOCKS - 2) * WINDOW - WINDOW // 2
@@ -281,7 +281,7 @@ class Receiver:
     def _screened(self, blocks: Samples) -> tuple[Indices, Seen]:
         """The blocks (n, WINDOW) that pass, and with what: with none of the keys that nobody listens for."""
         at, seen = screen(blocks)
-        listened = np.flatnonzero(~self._deaf_to[seen.key])
+        listened = (~self._deaf_to[seen.key]).nonzero()[0]
         at, seen = at[listened], seen.at(listened)
         if self._refusals is not None:
             self._passed = np.zeros(len(blocks), bool)

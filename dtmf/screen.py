@@ -5,8 +5,7 @@ each group outweighs the rest of its group, both are loud enough and not too unl
 is a fair part of all that sounds. The matrices are deaf to hum and dial tones: here those cost nothing.
 
 Nearly all blocks hold nothing like it, and half of their samples tell: what sounds above 2 kHz is then
-folded onto the tones, so the limits are wider. Of the others all samples tell, unless the half of them held
-next to nothing but a pair; whether that was folded, the second look sees.
+folded onto the tones, so the limits are wider. Of the others all samples tell.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from dtmf.goertzel import HALVED, LOW_BAND, NULLED, WINDOW, Floats, amplitude
 
 __all__ = ["Seen", "cleaned", "joined", "nothing", "screen"]
 
-_PRODUCT = 512  # blocks per product: what it reads and writes stays in the nearest cache
-_CHUNK = 4096  # blocks that are judged together: theirs in the next
+_PRODUCT = 768  # blocks per product: what it reads and writes stays in the nearest cache
+_CHUNK = 7680  # blocks that are judged together: theirs in the next
+_FEW = 1024  # blocks all of whose samples are looked at together
 _STEP = np.float32(1 / 32768)  # of 16 bits
 # Two samples of 16 bits are one number of 32: the later one, scaled, and noise of less than one step.
 _HALVED_16 = HALVED * np.float32(2.0**-31)
@@ -33,27 +33,22 @@ class _Limits(NamedTuple):
 
     weakest: squared amplitude of each tone. share_of_group: of a group's power, in its strongest tone (a tone
     2 % off its frequency keeps more). twist: power of the high tone relative to the low one's, from and to;
-    the judgement is stricter, but the edges of a tone are not even. share: of all power but the low band's,
-    in the pair.
+    the judgement is stricter, but the edges of a tone are not even.
     """
 
     weakest: np.float32
     share_of_group: np.float32
     twist: tuple[np.float32, np.float32]
-    share: np.float32
 
 
-def _limits(
-    weakest_dbm0: float, share_of_group: float, twist_db: tuple[float, float], share: float
-) -> _Limits:
+def _limits(weakest_dbm0: float, share_of_group: float, twist_db: tuple[float, float]) -> _Limits:
     low, high = (np.float32(10 ** (db / 10)) for db in twist_db)
-    weakest = np.float32(amplitude(weakest_dbm0) ** 2)
-    return _Limits(weakest, np.float32(share_of_group), (low, high), np.float32(share))
+    return _Limits(np.float32(amplitude(weakest_dbm0) ** 2), np.float32(share_of_group), (low, high))
 
 
-_OF_ALL = _limits(-50.0, 0.69, (-12.5, 9.0), 0.32)
-_OF_HALF = _limits(-53.0, 0.60, (-14.5, 11.0), 0.26)
-_PURE = np.float32(0.9)  # of the power: all samples would tell the same
+_OF_ALL = _limits(-50.0, 0.69, (-12.5, 9.0))
+_OF_HALF = _limits(-53.0, 0.60, (-14.5, 11.0))
+_SHARE = np.float32(0.32)  # of all power but the low band's must be in the pair
 _ALONE = np.float32(0.7)  # of the power: little else sounds; a tone off its frequency shows no more
 _POOR = np.float32(0.42)  # of it, the low band's with it: that is left out
 
@@ -93,7 +88,8 @@ def joined(parts: Sequence[Seen]) -> Seen:
 def cleaned(samples: npt.NDArray[Any]) -> Floats:
     """Samples as float32 in [-1, 1]: int16 is scaled, floats are clipped, NaN is silence."""
     if samples.dtype == np.int16:
-        scaled: Floats = np.multiply(samples, _STEP, dtype=np.float32)
+        scaled = samples.astype(np.float32)
+        scaled *= _STEP
         return scaled
     clipped: Floats = np.clip(samples, -1, 1).astype(np.float32, copy=False)
     clipped[np.isnan(clipped)] = 0
@@ -102,79 +98,74 @@ def cleaned(samples: npt.NDArray[Any]) -> Floats:
 
 def screen(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Seen]:
     """Which of some blocks (n, 160), int16 or floats in [-1, 1], may hold a key, in order, and what."""
-    at, squares, share = _looked_at(blocks)
-    passed = np.flatnonzero(_alike(squares, _OF_ALL) & (share > _OF_ALL.share))
-    squares = squares[:, passed]
-    low, high = squares[:4].argmax(axis=0), squares[4:].argmax(axis=0)
-    place = np.arange(len(passed))
-    key = (4 * low + high).astype(np.int8)
-    return at[passed], Seen(key, squares[low, place], squares[4 + high, place], share[passed] > _ALONE)
+    places = _by_half(blocks)
+    parts = [_by_all(blocks, places[first : first + _FEW]) for first in range(0, len(places), _FEW)]
+    if not parts:
+        return places, nothing(0)
+    at, seen = zip(*parts, strict=True)
+    return np.concatenate(at), joined(seen)
 
 
-def _looked_at(blocks: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Floats, Floats]:
-    """Which blocks half of their samples let pass; squared amplitudes (8, n), the pairs' shares (n,)."""
+def _by_half(blocks: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Which blocks half of their samples let pass."""
     count = len(blocks)
     whole_numbers = blocks.dtype == np.int16
-    if whole_numbers and blocks.strides[1] != blocks.itemsize:
-        blocks = np.ascontiguousarray(blocks)
-    half = blocks.view(np.int32) if whole_numbers else blocks[:, 1::2]
+    half = np.ascontiguousarray(blocks).view(np.int32) if whole_numbers else blocks[:, 1::2]
     matrix = _HALVED_16 if whole_numbers else HALVED
     size = min(_PRODUCT, count)
     floats, parts = np.empty((size, WINDOW // 2), np.float32), np.empty((size, 16), np.float32)
     tones = np.empty((16, min(_CHUNK, count)), np.float32)
-    found = [(np.zeros(0, np.intp), np.empty((8, 0), np.float32), np.zeros(0, np.float32))]
+    found = [np.zeros(0, np.intp)]
     for first in range(0, count, _CHUNK):
         chunk = half[first : first + _CHUNK]
         waves = tones[:, : len(chunk)]
-        for start in range(0, len(chunk), _PRODUCT):
-            some = chunk[start : start + _PRODUCT]
+        for start in range(0, len(chunk), size):
+            some = chunk[start : start + size]
             sound = floats[: len(some)]
             np.copyto(sound, some if whole_numbers else cleaned(some), casting="same_kind")
-            waves[:, start : start + len(some)] = np.matmul(sound, matrix, out=parts[: len(some)]).T
+            waves[:, start : start + size] = np.matmul(sound, matrix, out=parts[: len(some)]).T
         np.square(waves, out=waves)
         squares = np.add(waves[:8], waves[8:], out=waves[:8])
-        at = np.flatnonzero(_alike(squares, _OF_HALF))
-        if len(at):
-            squares = squares[:, at]
-            at += first
-            found.append((at, squares, _share(blocks[at], squares)))
-    return (
-        np.concatenate([part[0] for part in found]),
-        np.concatenate([part[1] for part in found], axis=1),
-        np.concatenate([part[2] for part in found]),
-    )
+        found.append(_alike(squares, _best(squares), _OF_HALF).nonzero()[0] + first)
+    return np.concatenate(found)
 
 
-def _share(blocks: npt.NDArray[Any], squares: Floats) -> Floats:
-    """The share of the power that the pair has; unless that is nearly all, ``squares`` are measured anew."""
-    sound = cleaned(blocks)
+def _by_all(blocks: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Seen]:
+    """Which of some blocks all of their samples let pass, and what they hold."""
+    sound = cleaned(blocks[places])
+    waves = np.ascontiguousarray((sound @ NULLED).T)
+    np.square(waves, out=waves)
+    squares = np.add(waves[:8], waves[8:], out=waves[:8])
+    best = _best(squares)
+    alike = _alike(squares, best, _OF_ALL).nonzero()[0]
+    sound, pair = sound[alike], best[:, alike].sum(axis=0)
     power = np.einsum("bs,bs->b", sound, sound) * np.float32(2 / WINDOW)
-    pair = squares[:4].max(axis=0) + squares[4:].max(axis=0)
-    poor = np.flatnonzero(pair < _POOR * power)
-    if len(poor):
-        band = sound[poor] @ LOW_BAND
-        power[poor] -= np.einsum("bl,bl->b", band, band) * np.float32(2 / WINDOW)
-    doubt = np.flatnonzero((pair > _OF_HALF.share * power) & (pair < _PURE * power))
-    if len(doubt):
-        waves = np.square(sound[doubt] @ NULLED)
-        anew = np.ascontiguousarray((waves[:, :8] + waves[:, 8:]).T)
-        squares[:, doubt] = anew
-        pair[doubt] = anew[:4].max(axis=0) + anew[4:].max(axis=0)
-    share: Floats = pair / np.maximum(power, np.float32(1e-12))
-    return share
+    poor = (pair < _POOR * power).nonzero()[0]
+    band = sound[poor] @ LOW_BAND
+    power[poor] -= np.einsum("bl,bl->b", band, band) * np.float32(2 / WINDOW)
+    kept = (pair > _SHARE * power).nonzero()[0]
+    passed = alike[kept]
+    low, high = squares[:4, passed].argmax(axis=0), squares[4:, passed].argmax(axis=0)
+    key = (4 * low + high).astype(np.int8)
+    low_best, high_best = best[:, passed]
+    return places[passed], Seen(key, low_best, high_best, pair[kept] > _ALONE * power[kept])
 
 
-def _alike(squares: Floats, limits: _Limits) -> npt.NDArray[np.bool_]:
+def _best(squares: Floats) -> Floats:
+    """The strongest of each group, (2, n) of (8, n)."""
+    best: Floats = squares.reshape(2, 4, -1).max(axis=1)
+    return best
+
+
+def _alike(squares: Floats, best: Floats, limits: _Limits) -> npt.NDArray[np.bool_]:
     """Whether one tone of each group (8, n) outweighs the rest of it, both loud and like each other."""
-    low, high = squares[:4], squares[4:]
-    best_low, best_high = low.max(axis=0), high.max(axis=0)
-    work = low.sum(axis=0)
-    work *= limits.share_of_group
-    may: npt.NDArray[np.bool_] = best_low > work
-    np.sum(high, axis=0, out=work)
-    work *= limits.share_of_group
-    may &= best_high > work
-    may &= np.minimum(best_low, best_high, out=work) > limits.weakest
-    may &= best_high > np.multiply(best_low, limits.twist[0], out=work)
-    may &= best_high < np.multiply(best_low, limits.twist[1], out=work)
+    group = squares.reshape(2, 4, -1).sum(axis=1)
+    group *= limits.share_of_group
+    outweighs = best > group
+    may: npt.NDArray[np.bool_] = outweighs[0] & outweighs[1]
+    low, high = best
+    work = group[0]
+    may &= np.minimum(low, high, out=work) > limits.weakest
+    may &= high > np.multiply(low, limits.twist[0], out=work)
+    may &= high < np.multiply(low, limits.twist[1], out=work)
     return may

@@ -73,16 +73,16 @@ def take(machine: Machine, slots: Slots, blocks: Blocks) -> Indices:
     """
     cut, keeps = _cut(slots, blocks, _candidates(blocks, machine.judge.offset))
     states = Slots(len(cut.row))
-    old = np.flatnonzero(cut.goes_on)
+    old = cut.goes_on.nonzero()[0]
     states.take(slots, old, cut.row[old])
     _run(machine, states, blocks, cut)
 
     here = blocks.block >= 0
     quiet = np.minimum(slots.quiet + min(blocks.count, QUIET), QUIET).astype(np.int8)
     quiet[blocks.row[here]] = np.minimum(blocks.count - 1 - blocks.block[here], QUIET)  # of each its last
-    fresh = np.flatnonzero(~keeps | (quiet >= QUIET))
+    fresh = (~keeps | (quiet >= QUIET)).nonzero()[0]
     slots.take(Slots(1), fresh, np.zeros(len(fresh), np.intp))
-    unfinished = np.flatnonzero(~cut.ends)
+    unfinished = (~cut.ends).nonzero()[0]
     slots.take(states, cut.row[unfinished], unfinished)
     slots.quiet[:] = quiet
     return cut.row
@@ -98,7 +98,7 @@ def _candidates(blocks: Blocks, offset: float) -> Bools:
     after.key[np.append(~beside, True)[: len(row)]] = -1
     candidates = is_sure(seen, before) | is_sure(after, seen)
     known = (block >= -1) & (block < blocks.count - 1)
-    at = np.flatnonzero(known & ~candidates & ~is_an_edge(seen, before, after))
+    at = (known & ~candidates & ~is_an_edge(seen, before, after)).nonzero()[0]
     candidates[at] = _promising(blocks, at, offset)
     return candidates & known
 
@@ -121,7 +121,7 @@ def _cut(slots: Slots, blocks: Blocks, candidate: Bools) -> tuple[_Stretches, Bo
     new = np.ones(len(row), bool)
     new[1:] = (row[1:] != row[:-1]) | (block[1:] - block[:-1] > QUIET)
     group = np.cumsum(new) - 1
-    begin = np.flatnonzero(new)
+    begin = new.nonzero()[0]
     end = np.append(begin[1:], len(row))[: len(begin)] - 1
     old = block[begin] < 0
     final = np.ones(len(begin), bool)
@@ -130,11 +130,11 @@ def _cut(slots: Slots, blocks: Blocks, candidate: Bools) -> tuple[_Stretches, Bo
 
     # Work begins with the first candidate, or goes on.
     first = np.full(len(begin), count)
-    at = np.flatnonzero(candidate & (block >= -1))
+    at = (candidate & (block >= -1)).nonzero()[0]
     np.minimum.at(first, group[at], block[at] + 1)
     busy = (slots.key >= 0) | (slots.pending >= 0)
     first[old & busy[row[begin]]] = 0
-    some = np.flatnonzero(first < count)
+    some = (first < count).nonzero()[0]
     first, end = first[some], block[end[some]] + QUIET
     last = np.minimum(end, count - 1)
     length = last + 1 - first
@@ -146,7 +146,7 @@ def _cut(slots: Slots, blocks: Blocks, candidate: Bools) -> tuple[_Stretches, Bo
     number = np.full(len(begin), -1)
     number[some] = np.arange(len(some))
     its = number[group]
-    of = np.flatnonzero(its >= 0)
+    of = (its >= 0).nonzero()[0]
     its = its[of]
     place, until = before[its] + block[of] - first[its], block[of] >= first[its]
     seen.put(place[until], blocks.seen.at(of[until]))

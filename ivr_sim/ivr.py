@@ -14,10 +14,11 @@ from twisted.python.failure import Failure
 
 from ivr_sim.dialogue import Ending, Outcome, Shop, take_payment
 from ivr_sim.errors import place
-from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, RecordingWritten
+from ivr_sim.journal import CallEnded, CallFailed, CallOffered, Journal, MediaReported, RecordingWritten
 from ivr_sim.legs import CallerTape, LegCall, PhoneLeg, Playback, RecordingLeg, Sounds, Tape
-from ivr_sim.media import Recorder, Samples
+from ivr_sim.media import Recorder, Samples, StreamStats
 from ivr_sim.sip.session import Session
+from ivr_sim.sip.states import SessionState
 
 __all__ = ["CallFiles", "Conversation", "Ivr", "Recordings", "VirtualLeg"]
 
@@ -35,10 +36,6 @@ class CallFiles(Protocol):
 
     def recording(self, name: str) -> Path | None:
         """Where a call's recording goes, if anywhere."""
-        ...
-
-    def packets(self, name: str, counts: Mapping[str, int]) -> None:
-        """The packets of a call's media: sent, received, lost, bad, late."""
         ...
 
 
@@ -65,9 +62,6 @@ class Recordings:
     def recording(self, name: str) -> Path | None:
         """``call-0001.wav`` and so on."""
         return None if self._folder is None else self._folder / f"call-{name}.wav"
-
-    def packets(self, name: str, counts: Mapping[str, int]) -> None:
-        """Not kept."""
 
 
 class Ivr:
@@ -175,6 +169,10 @@ class Ivr:
                 call_id=session.call_id,
             )
         )
+        if session.state is SessionState.ENDED:  # given up before it was taken
+            ended = await session.ended
+            call.journal.emit(CallFailed(status=ended.status or 487, reason=ended.reason))
+            return None
         recorder = Recorder()
         conversation = self._numbers.get(session.dialled)
         tape = None if self._tapes is None or conversation is not None else self._tapes(name)
@@ -190,7 +188,7 @@ class Ivr:
             return None
         ending = await self._converse(call, conversation)
         await session.ended
-        self._files.packets(name, asdict(session.stream.stats))
+        call.journal.emit(_media(session.stream.stats))
         self._keep(name, call, recorder)
         if tape is not None:
             tape.over(*call.key_spans())
@@ -226,6 +224,14 @@ class Ivr:
             log.error("the recording could not be written", call=name, path=str(path), error=str(error))
             return
         call.journal.emit(RecordingWritten(path=os.fspath(path)))
+
+
+def _media(stats: StreamStats) -> MediaReported:
+    counts = asdict(stats)
+    for name in ("jitter_ms", "round_trip_ms"):
+        if counts[name] is not None:
+            counts[name] = round(counts[name], 1)
+    return MediaReported(**counts)
 
 
 def _tell(result: T, over: Deferred[None]) -> T:

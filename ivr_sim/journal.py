@@ -37,12 +37,16 @@ __all__ = [
     "KeyMethod",
     "KeyPressed",
     "KeyRefused",
+    "LineEnded",
+    "LineStarted",
+    "MediaReported",
     "PhoneRegistered",
     "PhoneUnregistered",
     "PromptEnded",
     "PromptStarted",
     "Record",
     "RecordingWritten",
+    "SourceBanned",
 ]
 
 VERSION = 1
@@ -203,6 +207,28 @@ class CallEnded(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MediaReported(Event):
+    """The packets of a call on the telephone, told once, at its end.
+
+    sent: by us. received: those that were audio or keys. lost: missing from the sequence; duplicated: came
+    again; reordered: came after a later one; late: too late to be heard; bad: no RTP, or from a stranger.
+    jitter_ms: RFC 3550 section 6.4.1. By the other side's RTCP reports, null without any: remote_lost, of
+    those sent; round_trip_ms.
+    """
+
+    sent: int
+    received: int
+    lost: int
+    duplicated: int
+    reordered: int
+    late: int
+    bad: int
+    jitter_ms: float
+    remote_lost: int | None
+    round_trip_ms: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordingWritten(Event):
     """Where the masked stereo recording of the call lies."""
 
@@ -226,6 +252,39 @@ class PhoneUnregistered(Event):
 
     user: str
     contact: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceBanned(Event):
+    """What comes from a source is not read for some seconds: it floods, or guesses users and passwords.
+
+    source: a host, or a network of IPv6. reason: the exchange's word for it, such as flood.
+    """
+
+    source: str
+    reason: str
+    seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineStarted(Event):
+    """A line in a process of its own has registered."""
+
+    line: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineEnded(Event):
+    """A line's process has ended, with ``calls`` under way, each of which ends as ``line_lost``.
+
+    why: such as "signal 9". again_in: seconds until it is started again; null: it is given up.
+    """
+
+    line: str
+    why: str
+    calls: int
+    again_in: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
 
 from sqlalchemy import BigInteger, Index, String, or_, select, update
 from sqlalchemy.engine import URL
@@ -25,42 +23,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import Integer
 
 from ivr_sim.database import Database, Utc
-from ivr_sim.errors import IvrSimError
+from ivr_sim.ledger_entry import Intent, LedgerEntry, LedgerFailed, Settled
 
 __all__ = ["Intent", "Ledger", "LedgerEntry", "LedgerFailed", "Settled"]
-
-Settled = Literal["approved", "declined", "already_paid", "failed"]
-
-
-class LedgerFailed(IvrSimError):
-    """The ledger could not be read or written: nothing may be charged without it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Intent:
-    """A charge about to be sent.
-
-    attempt: its name, also in Openpay's ``metadata.attempt``. account: the merchant's id at Openpay, who
-    alone can be asked about it. call: the call's name in the journal. amount: with two decimals.
-    """
-
-    attempt: str
-    account: str
-    call: str
-    order_id: str
-    amount: Decimal
-    currency: str = "MXN"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerEntry(Intent):
-    """An intent, when it was opened, and what came of it. result: None while nobody knows."""
-
-    opened: datetime
-    settled: datetime | None = None
-    result: Settled | None = None
-    charge_id: str | None = None
-    error_code: int | None = None
 
 
 class _Base(DeclarativeBase):

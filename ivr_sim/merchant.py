@@ -10,7 +10,6 @@ import random
 import secrets
 import string
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 
 from authorizer import KeyStore, create_app
 from ivr_sim import openpay
-from ivr_sim.clients import BETWEEN_LOOKS, AuthorizerClient, Cashier, OpenpayAcquirer, OpenpayClient
+from ivr_sim.clients import BETWEEN_LOOKS, Access, Cashier, Outside
 from ivr_sim.dialogue import Limits, Shop
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.http_exchange import HttpExchange
@@ -33,15 +32,6 @@ __all__ = ["Merchant", "Outside", "Way"]
 PATH = "/openpay/authorizer"
 PRODUCTION = {f"api.openpay.{country}" for country in ("mx", "co", "pe")}
 Wsgi = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A service of somebody else's: its URL, and the user (at Openpay, the merchant's id) and password."""
-
-    url: str
-    user: str
-    password: str = field(repr=False)
 
 
 class Way(Protocol):
@@ -179,6 +169,11 @@ class Merchant:
         outside = self._outside[1]
         return outside.url if outside else f"{_near(self.openpay.url, self._ways[1])}/v1"
 
+    @property
+    def access(self) -> Access:
+        """How the IVR reaches the two services, once they listen."""
+        return Access(authorizer=self.asked, openpay=self.charging, stand_in=self.own_openpay)
+
     def completed(self, order_id: str, amount: Decimal) -> list[openpay.Charge]:
         """The completed charges of an order, over this very amount."""
         return [
@@ -199,22 +194,13 @@ class Merchant:
 
         on_exchange: ``HttpClient``'s. between_looks: ``OpenpayAcquirer``'s.
         """
-        at = self.charging
-        client = OpenpayClient(
+        return self.access.cashier(
             self._reactor,
-            at.url,
-            at.user,
-            at.password,
-            on_exchange=on_exchange,
-            own=self.own_openpay,
-        )
-        return Cashier(
-            OpenpayAcquirer(client, self._reactor, between_looks=between_looks),
             ledger,
-            self._reactor,
-            account=at.user,
-            journal=journal,
+            journal,
             now=self._now,
+            on_exchange=on_exchange,
+            between_looks=between_looks,
         )
 
     def shop(
@@ -227,17 +213,14 @@ class Merchant:
         on_exchange: Callable[[HttpExchange], None] | None = None,
     ) -> Shop:
         """The merchant's line as the dialogue knows it: clients of these two services."""
-        at = self.asked
-        # A card of our own making means nothing to a sandbox.
-        cards = [c.number for c in openpay.TEST_CARDS if self.own_openpay or not c.ours]
-        return Shop(
-            name=name,
-            keys=AuthorizerClient(self._reactor, at.url, at.user, at.password, on_exchange=on_exchange),
-            acquirer=cashier,
+        return self.access.shop(
+            self._reactor,
+            name,
+            cashier,
             today=today,
+            limits=limits,
             new_attempt=self._new_attempt,
-            card_allowed=lambda number: number.is_one_of(cards),
-            limits=limits or Limits(),
+            on_exchange=on_exchange,
         )
 
 

@@ -1,34 +1,52 @@
 """The composition root: what runs in one process, started and stopped in order.
 
 merchant (authorizer, stand-in) -> prompts and voice -> media engine -> exchange -> ledger -> IVR line
+
+With ``lines`` the last step is a crew of line processes, each with a voice and a media engine of its own.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 import dtmf
 from ivr_sim.call import phrase
 from ivr_sim.clients import Cashier
 from ivr_sim.diagnosis import Diagnosis
-from ivr_sim.dialogue import Limits, echo_test, keypad_test
+from ivr_sim.dialogue import Limits
+from ivr_sim.errors import ConfigurationError
 from ivr_sim.http_exchange import HttpExchange
-from ivr_sim.ivr import CallFiles, Conversation, Ivr, Recordings
+from ivr_sim.ivr import CallFiles, Ivr, Recordings
 from ivr_sim.journal import Journal, PhoneRegistered, PhoneUnregistered
+from ivr_sim.journal import SourceBanned as BanTold
 from ivr_sim.ledger import Ledger
 from ivr_sim.legs import Tape
-from ivr_sim.media import MediaEngine
+from ivr_sim.lines import (
+    ECHO,
+    KEYPAD,
+    MERCHANT_KEYS,
+    NUMBERS,
+    Line,
+    LineCrew,
+    LineOrder,
+    PbxAccount,
+    open_library,
+)
+from ivr_sim.lines.line import media_host
+from ivr_sim.lines.message import split_ports
+from ivr_sim.local_time import ZONE, local_now, local_today
+from ivr_sim.media import MediaEngine, srtp_library
 from ivr_sim.merchant import Merchant
-from ivr_sim.prompts import DEFAULT_LANGUAGE, Catalogue, Library, PicoVoice, VoiceFailed, VoiceMissing
-from ivr_sim.sip.exchange import Exchange, ExchangeEvent, Registered, Unregistered
+from ivr_sim.prompts import DEFAULT_LANGUAGE, VoiceFailed, VoiceMissing
+from ivr_sim.sip.crypto import SrtpUse
+from ivr_sim.sip.exchange import Exchange
+from ivr_sim.sip.exchange_event import ExchangeEvent, Registered, SourceBanned, Unregistered
+from ivr_sim.sip.tls import Tls
 from ivr_sim.sip.transport import ANYWHERE, WILDCARDS, Address, local_host
 from ivr_sim.sip.user_agent import UserAgent
 
@@ -44,56 +62,24 @@ __all__ = [
     "CallKeeper",
     "Node",
     "PbxAccount",
+    "line_users",
     "local_now",
     "local_today",
     "open_library",
 ]
 
-MERCHANT_KEYS, ECHO, KEYPAD = "5000", "5008", "5009"
 SHOP = "Tienda Demo"
-NUMBERS: Mapping[str, Conversation] = {ECHO: echo_test, KEYPAD: keypad_test}
-LINE = "ivr"
+LINE = "ivr"  # with lines in processes of their own: ivr-1, ivr-2 and so on
 LEDGER, MERCHANT = "ledger.sqlite3", "merchant"  # in a data folder
 DOMAIN = "ivr.test"
-CACHE = "IVR_SIM_CACHE"  # of the environment: it is one machine's, whoever's data folder needs a prompt
-ZONE = ZoneInfo("America/Mexico_City")
 
 
-def local_now() -> datetime:
-    """The wall clock in the merchants' time zone."""
-    return datetime.now(ZONE)
+def line_users(lines: int) -> tuple[str, ...]:
+    """The accounts of the lines at the exchange; none in processes of their own: one in the node's."""
+    return tuple(f"{LINE}-{n}" for n in range(1, lines + 1)) or (LINE,)
 
 
-def local_today() -> date:
-    """The date by which a card's expiry is judged."""
-    return local_now().date()
-
-
-def open_library(reactor: Any, data: Path, language: str = DEFAULT_LANGUAGE) -> tuple[Library, PicoVoice]:
-    """The prompts of a data folder in one language, and the voice behind them.
-
-    ``prompts`` there is the cache of rendered ones, unless IVR_SIM_CACHE names another folder; recordings
-    in ``recorded`` (``NAME.wav``, by the names of the catalogue; of any language but the default in a
-    folder of its own, ``recorded/en-US``) take their place. Raises UnknownLanguage, and ConfigurationError
-    for a recording that cannot be used.
-    """
-    catalogue = Catalogue(language)
-    voice = PicoVoice(reactor, language)
-    recorded = data / "recorded"
-    if language != DEFAULT_LANGUAGE:
-        recorded /= language
-    overrides = recorded if recorded.is_dir() else None
-    cache = Path(os.environ.get(CACHE) or data / "prompts")
-    return Library(catalogue, voice, cache=cache, overrides=overrides), voice
-
-
-@dataclass(frozen=True, kw_only=True)
-class PbxAccount:
-    """An account at somebody else's exchange: server is its host and port."""
-
-    user: str
-    password: str = field(repr=False)
-    server: Address
+OnExchange = Callable[[HttpExchange], None]
 
 
 class CallKeeper(CallFiles, Protocol):
@@ -118,10 +104,12 @@ class Node:
     merchant: whose services already listen. data: the data folder. out: where recordings go, or None
     for none; folders: where all that a call leaves goes instead. accounts: the users that may register with
     the exchange, besides the line, with their passwords or without. host: one address, or 0.0.0.0 for all;
-    advertise: what others than this machine are told then. sip_port: 0 for any. register: the account at a
-    PBX that the line registers with as well. diagnosis: tells what does not work. today: the date that the
-    dialogue goes by. language: what the line speaks. tapes: ``Ivr``'s. ledger: its database's
-    SQLAlchemy URL, unless it is the data folder's. Raises UnknownLanguage, ConfigurationError.
+    advertise: what others than this machine are told then. sip_port: 0 for any. srtp: ``UserAgent``'s, of
+    the lines and of ``phone``. register: the account at a PBX that the line registers with as well.
+    diagnosis: tells what does not work. today: the date that the dialogue goes by. language: what the line
+    speaks. tapes: ``Ivr``'s. ledger: its database's SQLAlchemy URL, unless it is the data folder's. lines:
+    how many processes carry the calls; 0: this one does (tapes and another ``today`` are for this one only).
+    Raises UnknownLanguage, ConfigurationError.
     """
 
     def __init__(
@@ -138,6 +126,8 @@ class Node:
         host: str = "127.0.0.1",
         advertise: str | None = None,
         sip_port: int = 0,
+        tls: Tls | None = None,
+        srtp: SrtpUse = "off",
         rtp_ports: tuple[int, int] = (16384, 32766),
         register: PbxAccount | None = None,
         diagnosis: Diagnosis | None = None,
@@ -146,7 +136,12 @@ class Node:
         language: str = DEFAULT_LANGUAGE,
         tapes: Callable[[str], Tape] | None = None,
         ledger: str | None = None,
+        lines: int = 0,
     ) -> None:
+        if srtp != "off":
+            srtp_library()
+        self._srtp: SrtpUse = srtp
+        self.tls = tls
         self._reactor = reactor
         self._merchant = merchant
         self._journal = journal
@@ -155,7 +150,7 @@ class Node:
         self._limits = limits
         self._tapes = tapes
         self._ledger_url = ledger or f"sqlite:///{data / LEDGER}"
-        self._out, self._folders = out, folders
+        self._folders, self._recordings = folders, Recordings(out)
         self._diagnosis = diagnosis
         self._phones: set[tuple[str, str, Address]] = set()
         self._advertise = advertise
@@ -166,29 +161,33 @@ class Node:
         if not isinstance(accounts, Mapping):
             accounts = {user: secrets.token_hex(6) for user in accounts}
         self.users = tuple(accounts)
-        self.accounts = {**accounts, LINE: secrets.token_hex(12)}
-        away = register is not None and not register.server[0].startswith("127.")
-        self.media = MediaEngine(
-            reactor,
-            host=WILDCARDS[0] if away else host,
-            ports=rtp_ports,
-            keys=dtmf.KEYS_12,
-        )
+        self._line_users = line_users(lines)
+        self.accounts = {**accounts, **{line: secrets.token_hex(12) for line in self._line_users}}
+        self._in_processes = bool(lines)
+        self._data, self._language = data, language
+        try:
+            shares = split_ports(*rtp_ports, lines) if lines else [rtp_ports]
+        except ValueError as few:
+            raise ConfigurationError(f"media ports: {few}; widen rtp_first to rtp_last") from None
+        self._line_ports = dict(zip(self._line_users, shares, strict=True))
+        self.media = MediaEngine(reactor, host=media_host(host, register), ports=rtp_ports, keys=dtmf.KEYS_12)
         self.exchange = Exchange(
             reactor,
             host=host,
             port=sip_port,
             domain=DOMAIN,
             accounts=self.accounts,
-            lines=[LINE],
+            lines=self._line_users,
             on_event=self._exchange_event,
             trace=None if folders is None else folders.sip,
             advertise=advertise,
+            tls=tls,
         )
         self._ledger: Ledger | None = None
         self._cashier: Cashier | None = None
-        self._lines: list[UserAgent] = []
+        self._line: Line | None = None
         self._ivr: Ivr | None = None
+        self.crew: LineCrew | None = None
 
     async def start(self) -> None:
         """Start everything; returns when the line has registered, its first words at hand.
@@ -201,51 +200,109 @@ class Node:
         shown = None if self._folders is None else self._folders.http
         cashier = self._cashier = self._merchant.cashier(self._ledger, self._journal, on_exchange=shown)
         await cashier.start()
-        shop = self._merchant.shop(
-            self._name, cashier, today=self._today, limits=self._limits, on_exchange=shown
-        )
-        ivr = self._ivr = Ivr(
-            shop,
-            self.library,
-            self._journal,
-            files=self._folders or Recordings(self._out),
-            numbers=NUMBERS,
-            tapes=self._tapes,
-        )
-        offered: Callable[..., Any] = ivr.offered
         if self._diagnosis is not None:
             self._diagnosis.start(
                 self._host, self.exchange.port, lan=[] if self._host == self._here else [self.outside]
             )
-            offered = self._diagnosis.watching(offered)
-        self._lines = [self.phone(LINE, on_call=offered)]
-        if self._register is not None:
-            self._lines.append(self._at_pbx(self._register, offered))
-        for line in self._lines:
-            await line.start()
+        if self._in_processes:
+            self.crew = self._crew(cashier, self._ledger, shown)
+            await self.crew.start()
+        else:
+            self._line = self._line_here(cashier, shown)
+            await self._line.start()
         with suppress(VoiceMissing, VoiceFailed):  # the call says so, if it comes to that
             await self.library.sound(phrase("welcome", merchant=self._name))
 
+    def _line_here(self, cashier: Cashier, shown: OnExchange | None) -> Line:
+        shop = self._merchant.shop(
+            self._name, cashier, today=self._today, limits=self._limits, on_exchange=shown
+        )
+        self._ivr = Ivr(
+            shop,
+            self.library,
+            self._journal,
+            files=self._files,
+            numbers=NUMBERS,
+            tapes=self._tapes,
+        )
+        return Line(
+            self._reactor,
+            self.media,
+            self._ivr,
+            self._account(LINE),
+            pbx=self._register,
+            watch=self._diagnosis,
+            advertise=self._advertise,
+            srtp=self._srtp,
+        )
+
+    def _crew(self, cashier: Cashier, ledger: Ledger, shown: OnExchange | None) -> LineCrew:
+        return LineCrew(
+            self._reactor,
+            self._line_users,
+            order=self._order,
+            journal=self._journal,
+            files=self._files,
+            cashier=cashier,
+            ledger=ledger,
+            on_lost=self.exchange.line_lost,
+            on_exchange=shown,
+        )
+
+    def _order(self, user: str) -> LineOrder:
+        return LineOrder(
+            account=self._account(user),
+            access=self._merchant.access,
+            data=self._data,
+            shop=self._name,
+            language=self._language,
+            host=self._host,
+            rtp_ports=self._line_ports[user],
+            limits=self._limits or Limits(),
+            # A PBX would ring all that register there with one account.
+            pbx=self._register if user == self._line_users[0] else None,
+            advertise=self._advertise,
+            srtp=self._srtp,
+            watch=self._diagnosis is not None,
+        )
+
+    @property
+    def _files(self) -> CallFiles:
+        return self._folders or self._recordings
+
+    def _account(self, user: str) -> PbxAccount:
+        server = Address(self._here, self.exchange.port)
+        return PbxAccount(user=user, password=self.accounts[user], server=server)
+
     def _exchange_event(self, event: ExchangeEvent) -> None:
-        """Telephones that come and go are told in the journal, once for each place."""
-        if isinstance(event, Registered) and event.user != LINE:
+        """Telephones that come and go, once for each place, and sources that are banned: into the journal."""
+        if isinstance(event, Registered) and event.user not in self._line_users:
             place = event.user, event.contact, event.source
             if place not in self._phones:
                 self._phones.add(place)
                 self._journal.emit(
                     PhoneRegistered(
                         user=event.user,
-                        source="{}:{}".format(*event.source),
+                        source=str(event.source),
                         contact=event.contact,
                         user_agent=event.user_agent,
                         expires_in=round(event.expires_in),
                     )
                 )
-        elif isinstance(event, Unregistered) and event.user != LINE:
+        elif isinstance(event, Unregistered) and event.user not in self._line_users:
             self._phones = {p for p in self._phones if p[:2] != (event.user, event.contact)}
             self._journal.emit(PhoneUnregistered(user=event.user, contact=event.contact))
+        elif isinstance(event, SourceBanned):
+            self._journal.emit(
+                BanTold(source=event.source, reason=event.reason, seconds=round(event.seconds))
+            )
         if self._diagnosis is not None:
             self._diagnosis.exchange_event(event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are up, here or in the lines' processes."""
+        return bool(self.media.streams or self.exchange.calls)
 
     @property
     def outside(self) -> str:
@@ -253,20 +310,18 @@ class Node:
         return self._advertise or local_host(WILDCARDS[0], ANYWHERE)
 
     async def settle(self) -> None:
-        """Wait until the calls under way are over and their recordings written."""
+        """Wait until the calls under way here are over and their recordings written."""
         if self._ivr is not None:
             await self._ivr.settle()
 
     async def stop(self) -> None:
         """Stop everything in reverse: calls end politely, charges under way are awaited."""
-        for line in self._lines:
-            line.on_call = None  # or whoever called meanwhile would be cut off without being awaited
-        if self._ivr is not None:
-            await self._ivr.drain()
-        for line in self._lines:
-            await line.stop()
+        if self.crew is not None:
+            await self.crew.stop()
+        if self._line is not None:
+            await self._line.stop()
         if self._diagnosis is not None:
-            await self._diagnosis.stop()
+            self._diagnosis.stop()
         await self.exchange.stop()
         self.media.stop()
         if self._cashier is not None:
@@ -279,28 +334,15 @@ class Node:
 
     def phone(self, user: str, on_call: Callable[..., Any] | None = None) -> UserAgent:
         """A telephone with one of the exchange's accounts; start() registers it."""
-        return UserAgent(
-            self._reactor,
-            self.media,
-            server=(self._here, self.exchange.port),
-            username=user,
-            password=self.accounts[user],
-            host=self._here,
-            on_call=on_call,
-            on_refused=None if self._diagnosis is None or on_call is None else self._diagnosis.call_refused,
-            advertise=self._advertise,
-        )
-
-    def _at_pbx(self, account: PbxAccount, on_call: Callable[..., Any]) -> UserAgent:
+        account = self._account(user)
         return UserAgent(
             self._reactor,
             self.media,
             server=account.server,
             username=account.user,
             password=account.password,
-            host=local_host(self.media.host, account.server[0]),
-            only_from=account.server[0],  # nobody else calls past the exchange, which asks for passwords
+            host=self._here,
             on_call=on_call,
-            on_refused=None if self._diagnosis is None else self._diagnosis.call_refused,
             advertise=self._advertise,
+            srtp=self._srtp,
         )

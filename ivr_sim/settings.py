@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,6 +36,11 @@ class Settings(BaseModel):
     advertise: str | None = None
     http_host: str = "127.0.0.1"
     sip_port: int | None = Field(None, ge=0, le=65535)
+    tls_port: int | None = Field(None, ge=0, le=65535)  # SIP over TLS; None: not spoken
+    tls_certificate: Path | None = None  # PEM; made in the data folder where none is given
+    tls_key: Path | None = None
+    tls_authority: Path | None = None  # PEM; who is believed where we connect, not the system's
+    srtp: Literal["off", "allowed", "required"] = "off"  # audio encrypted with keys that SIP carries (SDES)
     rtp_first: int = Field(16384, ge=1024, le=65534)
     rtp_last: int = Field(32766, ge=1024, le=65535)
     authorizer_port: int | None = Field(None, ge=0, le=65535)
@@ -46,6 +51,7 @@ class Settings(BaseModel):
     merchant_id: str | None = None
     register_at: str | None = None
     key_length: int | None = Field(None, ge=4, le=12)
+    lines: int = Field(0, ge=0, le=64)  # processes that carry the calls; 0: the one process does
 
 
 def load(

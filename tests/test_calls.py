@@ -31,6 +31,7 @@ from ivr_sim.journal import (
     EntryAccepted,
     Journal,
     KeyPressed,
+    MediaReported,
     PromptEnded,
     PromptStarted,
     Record,
@@ -218,6 +219,17 @@ def test_each_way_of_keying(scene, user, method):
     assert {k.method for k in keys} == {method}
     assert len(keys) == len("123456#") + 1 + 16 + 4 + 3
     assert told.of(CallAnswered) == [CallAnswered(codec="PCMU", key_methods=("rfc4733", "info", "inband"))]
+
+
+def test_the_journal_tells_how_the_media_went(scene):
+    """Once for each call: packets both ways for as long as it lasted, all there."""
+    for told in scene.told.values():
+        [media] = told.of(MediaReported)
+        ticks = len(told.heard.samples) / 160
+        assert media.received == pytest.approx(ticks, abs=50)
+        assert media.sent == pytest.approx(ticks, abs=50)
+        assert (media.lost, media.duplicated, media.reordered, media.bad) == (0, 0, 0, 0)
+        assert 0 <= media.jitter_ms < 100  # a busy machine is its own network
 
 
 def test_the_prompt_stops_within_60_ms_of_the_key(scene):

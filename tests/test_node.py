@@ -174,7 +174,7 @@ def test_a_call_goes_on_whatever_arrives_at_its_ports(on_reactor, house) -> None
             for stream in house.node.media.streams:
                 for data in bad_rtp(chance):
                     stranger.sendto(data, (HERE, stream.local_port))
-            for address in (house.line, (HERE, house.node.exchange.port)):
+            for address in (house.line[:2], (HERE, house.node.exchange.port)):
                 for n, data in enumerate(bad_sip(chance)):
                     stranger.sendto(data, address)
                     if n % 20 == 0:
@@ -342,8 +342,10 @@ def test_a_cancel_on_the_heels_of_the_invite(on_reactor, house, wire_phone) -> N
         else:
             phone.to = answer.headers.get("To") or ""
             phone.send("ACK", 1, "a")
-    on_reactor(house.node.settle)
-    assert house.node.media.streams == ()
+    deadline = time.monotonic() + 10
+    while (left := house.node.media.streams) and time.monotonic() < deadline:
+        time.sleep(0.02)  # the line may hear of the last call only now
+    assert left == ()
     assert len(house.of(CallEnded)) <= len(house.of(CallOffered))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from twisted.internet.testing import MemoryReactorClock
 
 from ivr_sim.errors import ConfigurationError
 from ivr_sim.ports import choose
+from ivr_sim.served import prepare
 from ivr_sim.settings import load
 
 
@@ -78,3 +80,20 @@ def test_a_default_port_gives_way_and_a_wanted_one_does_not():
         assert choose("127.0.0.1", 5060, number, socket.SOCK_DGRAM).number == number
     free = choose("127.0.0.1", number, None, socket.SOCK_DGRAM)
     assert (free.number, free.instead_of) == (number, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_port": 0, "tls_key": "k.pem"}, "set both, or neither"),
+        ({"tls_certificate": "c.pem", "tls_key": "k.pem"}, "set tls_port too"),
+        ({"tls_port": 0, "tls_certificate": "c.pem", "tls_key": "k.pem"}, "c.pem cannot be read"),
+        ({"tls_port": 0, "tls_authority": "a.pem"}, "a.pem cannot be read"),
+        ({"register_at": "sips:1@127.0.0.1", "tls_authority": "a.pem"}, "a.pem cannot be read"),
+    ],
+)
+def test_tls_that_cannot_be_served(tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    settings, _ = load(given, {})
+    with pytest.raises(ConfigurationError, match=said):
+        prepare(MemoryReactorClock(), settings, tmp_path, {})

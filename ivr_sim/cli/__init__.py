@@ -1,7 +1,8 @@
-"""The command `ivr-sim`: one thin module per command."""
+"""The command `ivr-sim`: one thin module per command, each loaded only when it is called."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -13,23 +14,30 @@ import click
 
 from authorizer import AuthorizerError
 from ivr_sim import __version__
-from ivr_sim.cli.call import call
-from ivr_sim.cli.charges import charges
-from ivr_sim.cli.config import config
-from ivr_sim.cli.demo import demo
-from ivr_sim.cli.doctor import doctor
-from ivr_sim.cli.record import record
-from ivr_sim.cli.replay import replay
-from ivr_sim.cli.report import report
-from ivr_sim.cli.running import forbid_core_dumps
-from ivr_sim.cli.serve import serve
+from ivr_sim.cli.core_dumps import forbid_core_dumps
 from ivr_sim.errors import IvrSimError
 from ivr_sim.logs import configure
 
 __all__ = ["main"]
 
+# In the order of the help. Each is a module of this package that holds its click command by the same name.
+COMMANDS = ("call", "charges", "config", "demo", "doctor", "record", "replay", "report", "serve")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Group(click.Group):
+    """A group that imports a command when it is asked for: `config` does not wait for what calls need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"ivr_sim.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="ivr-sim")
 @click.option(
     "--log-level",
@@ -42,17 +50,6 @@ __all__ = ["main"]
 def cli(log_level: str) -> None:
     """An IVR simulator and telephony test harness for payments by telephone with Openpay."""
     configure(log_level)
-
-
-cli.add_command(call)
-cli.add_command(charges)
-cli.add_command(config)
-cli.add_command(demo)
-cli.add_command(doctor)
-cli.add_command(record)
-cli.add_command(replay)
-cli.add_command(report)
-cli.add_command(serve)
 
 
 def main() -> None:

@@ -9,10 +9,16 @@ from rich.text import Text
 from ivr_sim.cli.companion import at_terminal
 from ivr_sim.node import ECHO, KEYPAD, MERCHANT_KEYS
 from ivr_sim.openpay import TEST_CARDS
-from ivr_sim.served import Served
+from ivr_sim.served import Served, caution
 from ivr_sim.standing import STANDING
 
 __all__ = ["show_board"]
+
+AUDIO = {
+    "off": "none (no SRTP, ZRTP or DTLS)",
+    "allowed": "SRTP with SDES keys, or none",
+    "required": "SRTP with SDES keys; calls without are refused",
+}
 
 
 def show_board(terminal: Console, served: Served, *, interactive: bool = True) -> None:
@@ -28,8 +34,19 @@ def show_board(terminal: Console, served: Served, *, interactive: bool = True) -
     hint = "" if settings.lan else " (telephones in the network: ivr-sim serve --lan)"
     terminal.print(
         f"[bold]Register a softphone[/bold] {where} at server (or domain) [bold]{server}[/bold], "
-        f"transport UDP, no encryption{hint}"
+        f"transport UDP or TCP{hint}"
     )
+    if node.tls is not None:
+        secure = f"{served.host}:{node.exchange.tls_port}"
+        terminal.print(
+            f"or, with transport [bold]TLS[/bold], at [bold]{secure}[/bold] "
+            f"(sip:{MERCHANT_KEYS}@{secure};transport=tls). To verify it, a telephone needs its certificate:"
+        )
+        terminal.print(Text(f"  {node.tls.certificate}\n  SHA-256 {node.tls.fingerprint}"))
+    terminal.print(f"Media encryption: {AUDIO[settings.srtp]}.")
+    careless = caution(settings)
+    if careless is not None:
+        terminal.print(Text(". ".join(careless), style="bold yellow"))
     accounts = _table("user", "password")
     for user in node.users:
         accounts.add_row(user, node.accounts[user])
@@ -39,14 +56,18 @@ def show_board(terminal: Console, served: Served, *, interactive: bool = True) -
         "SIP INFO or in-band tone."
     )
     if settings.lan:
+        encrypted = "" if node.tls is None else f", TLS {node.exchange.tls_port}"
         terminal.print(
-            f"[bold yellow]--lan[/]: SIP (UDP {node.exchange.port}) and RTP (UDP {settings.rtp_first}-"
-            f"{settings.rtp_last}) are open to the network; every call and registration needs a password."
+            f"[bold yellow]--lan[/]: SIP (UDP and TCP {node.exchange.port}{encrypted}) and RTP (UDP "
+            f"{settings.rtp_first}-{settings.rtp_last}) are open to the network; "
+            "every call and registration needs a password."
         )
     else:
         terminal.print("Calls from this machine need no password; registrations do.")
     if settings.register_at:
         terminal.print(f"The line is registered at {settings.register_at} as well: call it there.")
+    if settings.lines:
+        terminal.print(f"Calls are carried by {settings.lines} line processes, in turn.")
     terminal.print("\n[bold]Dial[/bold]")
     numbers = _table("number", "what answers")
     numbers.add_row(MERCHANT_KEYS, "the payment: key, amount, card, result; so does any number not listed")

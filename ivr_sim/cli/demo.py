@@ -28,6 +28,7 @@ from ivr_sim.node import MERCHANT, MERCHANT_KEYS, Node, local_now
 from ivr_sim.openpay import TEST_CARDS
 from ivr_sim.prompts import DEFAULT_LANGUAGE, LANGUAGES, Catalogue
 from ivr_sim.reports import Transcript
+from ivr_sim.sip.transport import Address
 
 PAYER = "1001"
 AMOUNT = Decimal("200.00")
@@ -106,7 +107,7 @@ async def _demo(
                 f"with payment key {key.key}[/bold]" + (f" (fault: {fault})" if fault else ""),
                 soft_wrap=True,
             )
-            server = "127.0.0.1", node.exchange.port
+            server = Address("127.0.0.1", node.exchange.port)
             payer = telephone_of(reactor, server, PAYER, node.accounts[PAYER], faults, SEED)
             await payer.start()
             await Caller(payer.agent, journal).call(MERCHANT_KEYS, _script(key.key, _way_of_keying(faults)))

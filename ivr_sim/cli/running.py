@@ -22,7 +22,6 @@ from ivr_sim.settings import load
 __all__ = [
     "Terminal",
     "data_option",
-    "forbid_core_dumps",
     "open_data_folder",
     "open_private",
     "run",
@@ -94,20 +93,6 @@ def open_private(path: Path) -> IO[str]:
     file = open(path, "w", encoding="utf-8", opener=opener)  # noqa: SIM115  the caller closes it
     path.chmod(0o600)  # it may have been there, with other rights
     return file
-
-
-def forbid_core_dumps() -> None:
-    """See that a crash of this process, or of one that it starts, leaves no image of its memory behind.
-
-    Where there are no such limits (Windows), it does nothing.
-    """
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        # With 0, Linux still hands the image to a program if core_pattern names one; with 1, it makes none.
-        soft = 1 if sys.platform == "linux" and hard != 0 else 0
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 def run(

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 
 from ivr_sim.call import Phrase
 from ivr_sim.cli.board import show_board
 from ivr_sim.cli.companion import Companion, fresh_keys
 from ivr_sim.cli.running import Terminal, open_data_folder, run
 from ivr_sim.errors import ConfigurationError
+from ivr_sim.garbage_collection import GarbageCollection
 from ivr_sim.kept import write_private
 from ivr_sim.prompts import Catalogue
 from ivr_sim.reports import Transcript
@@ -63,6 +64,11 @@ from ivr_sim.settings import Settings, load
     help=f"Charge at this Openpay sandbox, up to /v1; private key from {OPENPAY_KEY}.",
 )
 @click.option("--merchant-id", metavar="ID", help="The account at that Openpay.")
+@click.option(
+    "--lines",
+    type=click.IntRange(0, 64),
+    help="Carry the calls in so many processes of their own.  [default: 0, in this one]",
+)
 @click.option("--language", help="What the line speaks: es-MX or en-US.  [default: es-MX]")
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), help="The data folder.  [default: .ivr-sim]"
@@ -106,8 +112,10 @@ async def _serve(
     )
     code = 0
     written: Path | None = None
+    collection = GarbageCollection(reactor, lambda: served.node.busy)
     try:
         await served.start()
+        collection.start()
         show_board(terminal, served, interactive=not command)
         if state is None and command:
             state = data / f"state-{os.getpid()}.json"
@@ -119,15 +127,18 @@ async def _serve(
             if command:
                 code = await Companion(reactor, command, state).run()
             else:
-                await Deferred()
+                await served.lines_lost()
         except CancelledError:
             pass
         finally:
             stop_keys()
+        if served.lines_given_up and not code:
+            code = 2
     finally:
         if written is not None:
             with suppress(OSError):
                 written.unlink()
+        collection.stop()
         await served.stop()
     over.append(code)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from twisted.internet.defer import CancelledError, Deferred
@@ -37,9 +37,9 @@ from ivr_sim.dialogue.services import (
 )
 from ivr_sim.errors import place
 from ivr_sim.journal import ChargeReconciled, Journal
-from ivr_sim.ledger import Intent, Ledger, LedgerEntry, LedgerFailed, Settled
+from ivr_sim.ledger_entry import Intent, LedgerEntry, LedgerFailed, Settled
 
-__all__ = ["Cashier"]
+__all__ = ["Books", "Cashier"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -50,6 +50,29 @@ AGAIN = 60.0  # seconds until an entry that stayed open is looked into again
 # Another process may still be charging what stands open in the ledger: for as long as its two requests may
 # take, that Openpay knows nothing of a charge does not mean that it will not come.
 UNDER_WAY = 45.0
+
+
+class Books(Protocol):
+    """The ledger, as a cashier uses it: ``ivr_sim.ledger.Ledger``, or whoever hands on to it.
+
+    What the methods return goes through ``in_thread``: a value by its thread, or an awaitable already.
+    """
+
+    def open(self, intent: Intent) -> Any:
+        """Commit an intent; a LedgerEntry."""
+        ...
+
+    def settle(
+        self, attempt: str, result: Settled, *, charge_id: str | None = None, error_code: int | None = None
+    ) -> Any:
+        """Commit what came of it; whether that is news."""
+        ...
+
+    def entries(
+        self, *, account: str | None = None, order_id: str | None = None, open_only: bool = False
+    ) -> Any:
+        """A list of LedgerEntry."""
+        ...
 
 
 class Cashier(Acquirer):
@@ -63,7 +86,7 @@ class Cashier(Acquirer):
     def __init__(
         self,
         acquirer: OpenpayAcquirer,
-        ledger: Ledger,
+        ledger: Books,
         clock: Any,
         *,
         account: str,
@@ -82,6 +105,7 @@ class Cashier(Acquirer):
         self._ours: set[str] = set()  # attempts that this process sees to
         # Attempts that are being charged, and what another call was told of them meanwhile.
         self._charging: dict[str, Approved | Declined | AlreadyPaid | None] = {}
+        self._orphans: set[str] = set()  # attempts whose process is known to have ended
         self._looking: set[Deferred[None]] = set()
         self._stopped = False
 
@@ -90,7 +114,7 @@ class Cashier(Acquirer):
         if self._pool is not None:
             self._pool.start()
         try:
-            left = await self._in_thread(self._ledger.entries, account=self._account, open_only=True)
+            left = await self.in_thread(self._ledger.entries, account=self._account, open_only=True)
         except LedgerFailed as failed:
             log.error("what is open in the ledger could not be read", why=str(failed))
             return
@@ -103,7 +127,7 @@ class Cashier(Acquirer):
         for looking in tuple(self._looking):
             looking.cancel()
         if self._pool is not None and self._pool.started:
-            await self._in_thread(lambda: None)  # what was handed to the ledger before is in it by now
+            await self.in_thread(lambda: None)  # what was handed to the ledger before is in it by now
             self._pool.stop()
 
     async def earlier(self, payable: Payable) -> AlreadyPaid | Unknown | None:
@@ -163,6 +187,8 @@ class Cashier(Acquirer):
     async def settle(self, entry: LedgerEntry) -> Settled | None:
         """Ask Openpay what came of an open entry, three times over 30 s; None while it cannot be known."""
         waited = (self._now() - entry.opened).total_seconds()
+        if entry.attempt in self._orphans:
+            waited = UNDER_WAY
         try:
             found: Charged | AcquirerFailed = await self._acquirer.find(entry.order_id, entry.attempt)
         except AcquirerFailed as failed:
@@ -172,6 +198,14 @@ class Cashier(Acquirer):
         if isinstance(found, Unknown) or not await self._reconciled(entry, found):
             return None
         return _word(found)
+
+    def take_over(self, entry: LedgerEntry) -> None:
+        """Settle, in the background, what a process left open that has ended for certain.
+
+        Nobody is at it any more, so three looks that find nothing are enough, however soon they are made.
+        """
+        self._orphans.add(entry.attempt)
+        self._look_after(entry)
 
     # Inside -------------------------------------------------------------------------------------
 
@@ -185,6 +219,7 @@ class Cashier(Acquirer):
 
         def over(result: Any) -> None:
             self._looking.discard(looking)
+            self._orphans.discard(entry.attempt)
             self._ours.discard(entry.attempt)
 
         looking.addBoth(over)
@@ -229,7 +264,7 @@ class Cashier(Acquirer):
     async def _write(self, entry: LedgerEntry, found: _Found) -> bool | None:
         """Write down what came of an entry; whether that was news, or None where it could not be written."""
         try:
-            return await self._in_thread(
+            return await self.in_thread(
                 self._ledger.settle,
                 entry.attempt,
                 _word(found),
@@ -241,7 +276,8 @@ class Cashier(Acquirer):
             log.error("an outcome is not in the ledger", attempt=entry.attempt, why=str(failed))
             return None
 
-    def _in_thread(self, what: Callable[..., T], *args: Any, **named: Any) -> Awaitable[T]:
+    def in_thread(self, what: Callable[..., T], *args: Any, **named: Any) -> Awaitable[T]:
+        """Have the ledger's thread call a function that blocks."""
         if self._pool is None:
             assert self._elsewhere is not None
             return self._elsewhere(what, *args, **named)
@@ -249,7 +285,7 @@ class Cashier(Acquirer):
 
     async def _book(self, what: Callable[..., T], *args: Any, **named: Any) -> T:
         try:
-            answer: T = await self._in_thread(what, *args, **named)
+            answer: T = await self.in_thread(what, *args, **named)
         except LedgerFailed as failed:
             log.error("nothing is charged without the ledger", why=str(failed))
             raise AcquirerFailed("ledger") from None

@@ -2,5 +2,6 @@
 
 from ivr_sim.diagnosis.diagnosis import Diagnosis
 from ivr_sim.diagnosis.findings import FINDINGS
+from ivr_sim.diagnosis.line_watch import LineWatch
 
-__all__ = ["FINDINGS", "Diagnosis"]
+__all__ = ["FINDINGS", "Diagnosis", "LineWatch"]

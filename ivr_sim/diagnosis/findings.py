@@ -23,19 +23,10 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         "port {port} and the ports {rtp} through this machine's firewall; leave a guest Wi-Fi, which keeps "
         "its guests apart; switch off a VPN, or use an address of the telephone's own network.",
     ),
-    "tcp_only": (
-        "{host} tries SIP over TCP; only UDP is served.",
-        "Set the transport of the telephone's account to UDP.",
-    ),
     "tls_only": (
-        "{host} tries an encrypted connection (TLS) on port {knocked}; only UDP is served.",
-        "Set the transport of the telephone's account to UDP, the port to {port}, and addresses to sip:, "
-        "not sips:.",
-    ),
-    "tcp_for_long_requests": (
-        "{host} sent a request by TCP because it is longer than 1300 bytes, as telephones built on PJSIP do.",
-        "Dial again: TCP is closed for {minutes} minutes, and the telephone then uses UDP. A registered "
-        "telephone never gets here; fewer codecs than PCMU and PCMA make its requests short.",
+        "{host} tries an encrypted connection (TLS) on port {knocked}; UDP and TCP are served.",
+        "Set the transport of the telephone's account to UDP or TCP, the port to {port}, and addresses to "
+        "sip:, not sips:. Or have TLS served: IVR_SIM_TLS_PORT=5061.",
     ),
     # Registering ------------------------------------------------------------------------------------
     "unknown_user": (
@@ -96,7 +87,18 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     ),
     "srtp_only": (
         "The telephone of {user} offers encrypted audio only ({offered}); plain RTP (RTP/AVP) is taken.",
-        "Switch off media encryption (SRTP, ZRTP or DTLS) in the telephone's account, or set it to optional.",
+        "Switch off media encryption (SRTP, ZRTP or DTLS) in the telephone's account, or set it to optional. "
+        "Or have SRTP taken: IVR_SIM_SRTP=allowed.",
+    ),
+    "srtp_missing": (
+        "The telephone of {user} offers audio in the clear ({offered}); encrypted audio is required here.",
+        "Set media encryption in the telephone's account to SRTP (also called SDES), and its transport to "
+        "TLS. Or take both kinds: IVR_SIM_SRTP=allowed.",
+    ),
+    "srtp_keys": (
+        "The telephone of {user} offers encrypted audio ({offered}) without a key that can be used.",
+        "Set media encryption in the telephone's account to SRTP with SDES keys and AES_CM_128_HMAC_SHA1_80; "
+        "DTLS-SRTP and ZRTP are not spoken.",
     ),
     "no_common_codec": (
         "The telephone of {user} offers {offered}; PCMU and PCMA are taken.",
@@ -108,7 +110,7 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     ),
     "offer_refused": (
         "The call of {user} cannot be taken ({status}): {reason}.",
-        "The telephone has to offer audio by PCMU or PCMA as plain RTP (RTP/AVP), with an IPv4 address.",
+        "The telephone has to offer audio by PCMU or PCMA over RTP, with an IPv4 address.",
     ),
     "no_ack": (
         "The telephone has not confirmed our answer in {seconds} s (no ACK); the call is cut 32 s after the "

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from ivr_sim.errors import RemoteProtocolError
 from ivr_sim.sip import sdp
+from ivr_sim.sip.content import session_description
+from ivr_sim.sip.crypto import SrtpUse
 from ivr_sim.sip.message import BadMessage, Request
 
 __all__ = ["refused_offer"]
@@ -18,14 +20,19 @@ NO_CODECS = ("TELEPHONE-EVENT", "CN", "RED")
 MAX_NAMED = 8
 
 
-def refused_offer(request: Request, error: BadMessage) -> tuple[str, dict[str, object]]:
-    """The code of the finding about an INVITE that was refused, and its facts but for the user."""
+def refused_offer(
+    request: Request, error: BadMessage, srtp: SrtpUse = "off"
+) -> tuple[str, dict[str, object]]:
+    """The code of the finding about an INVITE that was refused, and its facts but for the user.
+
+    srtp: what we demand of audio.
+    """
     why: BaseException = error.__cause__ or error
     facts: dict[str, object] = {"status": error.status, "reason": str(why)}
     if error.status != 488:
         return "offer_refused", facts
     try:
-        offered = sdp.parse(request.body)
+        offered = sdp.parse(session_description(request))
     except RemoteProtocolError:
         return "offer_refused", facts
     audio = [media for media in offered.media if media.kind == "audio" and media.port]
@@ -33,9 +40,13 @@ def refused_offer(request: Request, error: BadMessage) -> tuple[str, dict[str, o
     if not audio:
         kinds = sorted({media.kind for media in offered.media if media.port})
         return "no_audio_offered", {"offered": ", ".join(kinds) or "nothing"}
-    if secure == audio:
-        return "srtp_only", {"offered": ", ".join(sorted({media.profile for media in audio}))}
-    names = [name for media in audio if media not in secure for name in _codecs(media)]
+    usable = [] if srtp == "required" else [media for media in audio if media not in secure]
+    if srtp != "off":
+        usable += [media for media in audio if media.crypto and media.profile.upper().startswith("RTP/")]
+    if not usable:
+        code = "srtp_only" if srtp == "off" else "srtp_keys" if secure else "srtp_missing"
+        return code, {"offered": ", ".join(sorted({media.profile for media in audio}))}
+    names = [name for media in usable for name in _codecs(media)]
     if not {"PCMU", "PCMA"} & set(names):
         more = ", …" if len(names) > MAX_NAMED else ""
         return "no_common_codec", {"offered": (", ".join(names[:MAX_NAMED]) or "no codec") + more}

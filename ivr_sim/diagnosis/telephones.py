@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ivr_sim.diagnosis.teller import Teller
@@ -21,7 +21,6 @@ from ivr_sim.sip.transport import Address
 __all__ = ["Telephones"]
 
 ANSWER = 8.0  # seconds that a telephone has to answer when its password is asked for
-TURNING = 10.0  # seconds that one which turns to TCP may take to register
 GRACE = 2.0  # seconds after the end of a registration before it is missed
 MAX_PENDING = 256
 MAX_PHONES = 1024
@@ -41,8 +40,7 @@ class Telephones:
     """Follows the exchange's events.
 
     clock: IReactorTime. accounts: the names that telephones may have. domain: the exchange's. addresses:
-    what telephones may take for their server, as text. on_turners(any) is told whether telephones are
-    registered that turn to TCP where it is open.
+    what telephones may take for their server, as text.
     """
 
     def __init__(
@@ -53,19 +51,14 @@ class Telephones:
         accounts: tuple[str, ...],
         domain: str,
         addresses: str,
-        on_turners: Callable[[bool], None],
     ) -> None:
         self._clock = clock
         self._teller = teller
         self._accounts = accounts
         self._domain = domain
         self._addresses = addresses
-        self._on_turners = on_turners
         self._pending: dict[Phone, tuple[Any, str, Mapping[str, object]]] = {}
         self._registered: dict[tuple[str, str], tuple[str, Any]] = {}  # user, contact: host, expiry timer
-        self._turners: set[tuple[str, str]] = set()
-        self._turning: dict[str, Any] = {}  # users that are registering by such a telephone: a timer
-        self._any_turners = False
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -73,9 +66,6 @@ class Telephones:
             timer.cancel()
         for _, timer in self._registered.values():
             timer.cancel()
-        for timer in self._turning.values():
-            timer.cancel()
-        self._turning.clear()
         self._pending.clear()
         self._registered.clear()
 
@@ -84,20 +74,16 @@ class Telephones:
         match event:
             case Challenged():
                 self._challenged(event)
-                self._tell_turners()
             case Refused():
                 self._refused(event)
-                self._turned(event.account)
             case TurnedAway():
                 self._turned_away(event)
             case Admitted():
                 self._settled(event.user, event.source)
             case Registered():
                 self._add(event)
-                self._turned(event.user)
             case Unregistered():
                 self._drop(event.user, event.contact)
-                self._turned(event.user)
             case CallRouted():
                 self._calls(event.caller, event.source[0])
 
@@ -105,9 +91,6 @@ class Telephones:
 
     def _challenged(self, event: Challenged) -> None:
         """Whoever knows an account answers; one that is silent has no password, or does not hear us."""
-        if event.turns_to_tcp and event.user in self._accounts and event.user not in self._turning:
-            # It may dial in the moment in which it is registered: by then TCP has to be closed.
-            self._turning[event.user] = self._clock.callLater(TURNING, self._turned, event.user)
         if event.realm is not None:
             facts = {"given": event.realm, "domain": self._domain}
             self._expect(event.user, event.source, "wrong_realm", facts)
@@ -164,7 +147,7 @@ class Telephones:
 
     def _missed(self, key: Phone) -> None:
         _, code, facts = self._pending.pop(key)
-        user, (host, _) = key
+        user, host = key[0], key[1].host
         self._teller.tell(code, (host, user), host=host, user=user, **facts)
 
     def _settled(self, user: str, source: Address) -> None:
@@ -183,32 +166,15 @@ class Telephones:
         if len(self._registered) < MAX_PHONES:
             timer = self._clock.callLater(event.expires_in + GRACE, self._expired, key)
             self._registered[key] = host, timer
-        if event.turns_to_tcp:
-            self._turners.add(key)
 
     def _drop(self, user: str, contact: str) -> None:
         known = self._registered.pop((user, contact), None)
         if known is not None and known[1].active():
             known[1].cancel()
-        self._turners.discard((user, contact))
-
-    def _turned(self, user: str) -> None:
-        """Its registration has come to something, or to nothing in time."""
-        timer = self._turning.pop(user, None)
-        if timer is not None and timer.active():
-            timer.cancel()
-        self._tell_turners()
-
-    def _tell_turners(self) -> None:
-        any_turners = bool(self._turners or self._turning)
-        if any_turners != self._any_turners:
-            self._any_turners = any_turners
-            self._on_turners(any_turners)
 
     def _expired(self, key: tuple[str, str]) -> None:
         user, host = key[0], self._registered[key][0]
         self._drop(*key)
-        self._tell_turners()
         if not self._hosts(user):
             self._teller.tell("registration_expired", (host, user), host=host, user=user)
 

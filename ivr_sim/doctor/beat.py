@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ivr_sim.doctor.check import Check
-from ivr_sim.media.engine import TICK
+from ivr_sim.media.beat import TICK
 
 __all__ = ["beat", "lateness"]
 

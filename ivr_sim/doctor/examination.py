@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from ivr_sim.doctor import machine, network, sockets, surroundings
 from ivr_sim.doctor.beat import beat, lateness
 from ivr_sim.doctor.check import Check
+from ivr_sim.doctor.encryption import encryption
 from ivr_sim.doctor.self_call import self_call, verdict
 from ivr_sim.doctor.voice import prompts, voice
 from ivr_sim.node import local_now
@@ -47,6 +48,7 @@ async def examine(
     for service in _services(settings, here, sip_port):
         tell(sockets.service_port(service))
     tell(sockets.rtp_range(here, settings.rtp_first, settings.rtp_last))
+    tell(encryption(settings))
     tell(prompts(reactor, data, settings.language))
     tell(await voice(reactor, settings.language))
     tell(lateness(await beat(reactor)))

@@ -181,6 +181,7 @@ async def _call(reactor: Any, settings: Settings, folder: Path, call: SelfCall) 
             host=call.host,
             rtp_ports=(settings.rtp_first, settings.rtp_last),
             language=settings.language,
+            srtp=settings.srtp,
         )
         call.problem = "the IVR did not start"
         await Deferred.fromCoroutine(node.start()).addTimeout(START, reactor)

@@ -107,22 +107,22 @@ def elsewhere(
 def _read_address(to: str) -> tuple[str, Address]:
     try:
         uri = Uri.parse(to)
-        host, port = uri.address()
+        address = uri.address()
     except BadMessage as error:
         raise ConfigurationError(f"--to takes sip:NUMBER@HOST[:PORT], not {to!r}") from error
     if uri.scheme != "sip" or not uri.user:
         raise ConfigurationError(f"--to takes sip:NUMBER@HOST[:PORT], and {to!r} names no number")
     try:
-        return uri.user, (socket.gethostbyname(host), port)
+        return uri.user, address._replace(host=socket.gethostbyname(address.host))
     except OSError as error:
-        raise ConfigurationError(f"--to: {host!r} has no address; is the name right?") from error
+        raise ConfigurationError(f"--to: {address.host!r} has no address; is the name right?") from error
 
 
 def _read_state(path: Path) -> tuple[Address, list[Account], list[TheirKey]]:
     try:
         state: Any = json.loads(path.read_text(encoding="utf-8"))
         sip = state["sip"]
-        server = str(sip["host"]), int(sip["port"])
+        server = Address(str(sip["host"]), int(sip["port"]))
         accounts = [Account(str(each["user"]), str(each["password"])) for each in sip["accounts"]]
         keys = [
             TheirKey(str(each["ivr_key"]), Decimal(each["amount"]), str(each["description"]))

@@ -102,7 +102,7 @@ class Placer:
             stack.push_async_callback(node.stop)
             await node.start()
             stack.callback(follow(journal, caller, user=CALLER))
-            server = "127.0.0.1", node.exchange.port
+            server = Address("127.0.0.1", node.exchange.port)
             phone = telephone_of(
                 self._reactor, server, CALLER, node.accounts[CALLER], scenario.faults, scenario.seed
             )

@@ -78,9 +78,6 @@ class Wiretap:
         """None: what is kept of a call, its verdict decides."""
         return None
 
-    def packets(self, name: str, counts: Mapping[str, int]) -> None:
-        """Not kept."""
-
     def sip(self, direction: str, data: bytes, peer: Address) -> None:
         """A datagram that the exchange received or sent."""
         if len(self._sip) < MOST and call_id_of(data) is not None:

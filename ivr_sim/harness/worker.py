@@ -7,15 +7,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
-from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 
 from ivr_sim.errors import place
 from ivr_sim.harness.many import error_of
 from ivr_sim.harness.replay import Manner, Replayed, Replayer
 from ivr_sim.harness.scenario import Case
-from ivr_sim.harness.workers import Frames, framed
 from ivr_sim.logs import configure
+from ivr_sim.pipes import Frames, framed, on_standard_pipes
 
 __all__ = ["main"]
 
@@ -80,12 +79,10 @@ async def _replayed(replayer: Replayer, case: Case) -> Replayed:
 
 
 def main() -> None:
-    """Serve standard input and output, kept clear of whatever a library may print."""
+    """Serve standard input and output."""
     from twisted.internet import reactor as installed  # each process has its own
 
     reactor: Any = installed
     configure(os.environ.get("IVR_SIM_LOG_LEVEL", "WARNING"))
-    replies = os.dup(1)
-    os.dup2(2, 1)
-    reactor.callWhenRunning(lambda: StandardIO(_Worker(reactor), stdout=replies))  # type: ignore[call-arg]
+    reactor.callWhenRunning(on_standard_pipes, _Worker(reactor))
     reactor.run()

@@ -1,26 +1,21 @@
 """Replays in processes of their own, each with its reactor: all cores, and a crash costs only its calls.
 
-    this process                        worker
-     |-- manner, then cases (pickled) ----->|  ``worker.main``: some calls at a time
-     |<-- number and what it came to -------|
-     |-- end of the pipe ------------------>|  ends when its calls are over
-
-What is pickled goes through pipes between a process and its own child.
+this process                        worker
+ |-- manner, then cases (pickled) ----->|  ``worker.main``: some calls at a time
+ |<-- number and what it came to -------|
+ |-- end of the pipe ------------------>|  ends when its calls are over
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import struct
-import sys
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 
 from ivr_sim.call import phrase
@@ -29,8 +24,9 @@ from ivr_sim.harness.many import error_of
 from ivr_sim.harness.replay import Manner, Replayed, Replayer
 from ivr_sim.harness.scenario import Case
 from ivr_sim.node import SHOP
+from ivr_sim.pipes import CHILD_FDS, Frames, child_command, framed, how_it_ended
 
-__all__ = ["AT_ONCE", "Crew", "Frames", "Holder", "framed"]
+__all__ = ["AT_ONCE", "Crew", "Holder"]
 
 log = structlog.get_logger(__name__)
 
@@ -38,12 +34,7 @@ AT_ONCE = 4  # calls that a worker holds at a time: while one waits for HTTP, ot
 AT_ONCE_SIP = 8  # in real time they mostly wait
 PARTING = 5.0  # seconds that a worker has to end when it is asked to
 STILLBORN = 2  # workers in a row that ended before their first answer: then no more are started
-HEAD = struct.Struct("!I")
-# Ctrl-C is this process's business; it must not reach a worker even while it starts.
-PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    "from ivr_sim.harness.worker import main; main()"
-)
+COMMAND = child_command("ivr_sim.harness.worker")
 
 
 class Holder(Protocol):
@@ -56,31 +47,6 @@ class Holder(Protocol):
     async def stop(self) -> None:
         """No more calls come."""
         ...
-
-
-def framed(message: Any) -> bytes:
-    """A message for the other side."""
-    body = pickle.dumps(message)
-    return HEAD.pack(len(body)) + body
-
-
-class Frames:
-    """Takes bytes, gives messages."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def feed(self, data: bytes) -> list[Any]:
-        """The messages that are whole by now."""
-        self._data += data
-        found = []
-        while len(self._data) >= HEAD.size:
-            end = HEAD.size + HEAD.unpack_from(self._data)[0]
-            if len(self._data) < end:
-                break
-            found.append(pickle.loads(self._data[HEAD.size : end]))
-            del self._data[:end]
-        return found
 
 
 class Crew:
@@ -141,13 +107,7 @@ class Crew:
     def _started(self) -> _Worker:
         worker = _Worker(self._reactor, self._ended)
         self._workers.append(worker)
-        self._reactor.spawnProcess(
-            worker,
-            sys.executable,
-            [sys.executable, "-c", PROGRAM],
-            env=self._env,
-            childFDs={0: "w", 1: "r", 2: 2},
-        )
+        self._reactor.spawnProcess(worker, COMMAND[0], COMMAND, env=self._env, childFDs=CHILD_FDS)
         worker.send(self._manner)
         return worker
 
@@ -218,13 +178,9 @@ class _Worker(ProcessProtocol):
                 done.callback(replayed)
 
     def processEnded(self, reason: Any) -> None:  # noqa: N802
-        ended = reason.value
-        how = "it came to its end" if isinstance(ended, ProcessDone) else (
-            f"signal {ended.signal}" if ended.signal else f"exit code {ended.exitCode}"
-        )  # fmt: skip
         self._over = True
         self._on_end(self)
         waiting, self._waiting = self._waiting, {}
         for done in waiting.values():
-            done.errback(_WorkerEnded(how))
+            done.errback(_WorkerEnded(how_it_ended(reason)))
         self._ended.callback(None)

@@ -22,6 +22,6 @@ class Echo:
 
     def frame(self, heard: Samples, spoken: Samples | None) -> Samples:
         """The 20 ms to be sent: what is said if anything is, or what was heard ``delay`` ago."""
-        self._line.append(heard)
+        self._line.append(heard.copy())  # or all that all calls heard in that tick would be kept
         echoed = self._line.popleft()
         return echoed if spoken is None else spoken

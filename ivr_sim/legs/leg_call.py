@@ -18,8 +18,7 @@ virtual time then stops ticking, a telephone goes on and the caller hears silenc
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -29,10 +28,11 @@ from twisted.internet.defer import Deferred
 from ivr_sim.call import CallerHungUp, CallTooLong, CannotSay, Ended, Entry, Phrase, Stroke
 from ivr_sim.errors import IvrSimError
 from ivr_sim.journal import CallJournal, Journal, KeyMethod, KeyPressed, KeyRefused
-from ivr_sim.legs.collector import Collector, Key, Press
+from ivr_sim.legs.collector import Collector
 from ivr_sim.legs.echo import Echo
+from ivr_sim.legs.keys import CallerKeys
 from ivr_sim.legs.speech import Speech
-from ivr_sim.media import Samples
+from ivr_sim.media import FRAME_SAMPLES, Samples
 
 __all__ = ["TICKS_PER_SECOND", "LegCall", "Sounds"]
 
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 TICKS_PER_SECOND = 50
 # Between the last word and our hang-up: what was sent last is still on its way to the caller's ear.
 PARTING_TICKS = 15
+CALM = 50  # ticks
 # On one line keys differ by less than this in level, each from each other: told exactly, it tells them.
 LEVEL_STEP_DB = 3.0
 
@@ -68,13 +69,7 @@ class LegCall:
         self._waiter: Deferred[None] | None = None
         self._on_waiting: Deferred[None] | None = None
         self._speech = Speech(self._journal, self._prompt_starts)
-        self._typed: deque[Key] = deque()
-        self._down: dict[str, Key] = {}
-        self._swallow = ""
-        self._swallow_until = 0.0
-        self._deaf = False
-        self._run_pause = 0.0
-        self._listens_from = 0.0
+        self._keys = CallerKeys()
         self._collector: Collector | None = None
         self._entry: Entry | None = None
         self._deadline: int | None = None
@@ -82,7 +77,10 @@ class LegCall:
         self._first_ticks = 0
         self._too_long_told = False
         self._parting = 0
-        self._presses: list[Press] = []
+        # Ticks that pass without a look, as nothing happens in them unless a key comes: how many there are
+        # still, and were at first; what is said in them, None for silence.
+        self._calm = self._calm_ticks = 0
+        self._calm_frames: Iterator[Samples] | None = None
         self._level: int | None = None
         self.echoing: Echo | None = None
         self.gone: Literal["caller", "ivr"] | None = None
@@ -98,11 +96,11 @@ class LegCall:
     async def say(self, *phrases: Phrase, interruptible: bool = True) -> None:
         """Say the phrases one after the other; see ``ivr_sim.call.Call``."""
         self._check()
-        if not phrases or (interruptible and self._keyed):
+        if not phrases or (interruptible and self._keys.keying):
             return
         sounds = [(p, await self._sound(p)) for p in phrases]
         self._check()
-        if interruptible and self._keyed:
+        if interruptible and self._keys.keying:
             return  # keyed while the sound was being made
         self._speech.begin(sounds, interruptible=interruptible)
         await self._wait()
@@ -121,7 +119,7 @@ class LegCall:
         if phrases:
             await self.say(*phrases)
         self._check()
-        self._deaf = False
+        self._keys.listen()
         self._collector = Collector(max_digits, complete, terminator, restart)
         self._entry = None
         self._first_ticks = round(first_digit_timeout * TICKS_PER_SECOND)
@@ -133,19 +131,13 @@ class LegCall:
         entry, self._entry = self._entry, None  # only who asked for it holds it
         assert entry is not None
         if entry.ended in ("complete", "timeout"):
-            # A terminator out of habit, already typed or still to come, belongs to this entry: for as
-            # long as one more digit would have. Pressed later than that it is an entry of its own.
-            if self._typed and self._typed[0].digit == terminator:
-                self._typed.popleft()
-            elif not self._typed:
-                self._swallow, self._swallow_until = terminator, self.now + digit_timeout
+            # A terminator out of habit is waited for as long as one more digit would have been.
+            self._keys.entered(terminator, self.now + digit_timeout)
         return entry
 
     def flush(self, *, pause: float = 0.0) -> None:
         """Forget what was typed ahead, and the run of keys that goes on; see ``ivr_sim.call.Call``."""
-        self._typed.clear()
-        self._deaf = True
-        self._run_pause = pause
+        self._keys.flush(pause)
 
     def echo(self, *, delay: float) -> None:
         """Let the caller hear themselves; see ``ivr_sim.call.Call``. Only a telephone does."""
@@ -159,7 +151,7 @@ class LegCall:
                 await self._wait()
         if self.gone is None:
             self.gone = "ivr"
-            self._typed.clear()
+            self._keys.forget()
             self.on_hang_up()
             self._stir()
 
@@ -190,6 +182,11 @@ class LegCall:
 
     def tick(self, heard: Samples) -> Samples | None:
         """Let 20 ms pass: what is to be sent in them (160 samples), or None for silence."""
+        if self._calm:
+            self._calm -= 1
+            self._ticks = (self._ticks or 0) + 1
+            return None if self._calm_frames is None else next(self._calm_frames)
+        self._rouse()
         spoken = self._speech.frame()
         self._ticks = (self._ticks or 0) + 1
         if self._speech.proceed():
@@ -203,8 +200,9 @@ class LegCall:
                 self._too_long_told = True
                 self._speech.stop("limit")
                 self._resume(CallTooLong())
-            elif self._deadline is not None and self._ticks >= self._deadline and not self._down:
+            elif self._deadline is not None and self._ticks >= self._deadline and not self._keys.held:
                 self._time_out()
+        self._calm_down()
         return spoken
 
     def leap(self, most: int) -> tuple[int, Samples | None]:
@@ -213,22 +211,18 @@ class LegCall:
         Returns how many passed, and what is to be sent in them (160 samples each), or None for silence. It
         comes to exactly what as many calls of :meth:`tick` come to.
         """
+        self._rouse()
         ticks = min(most, self._uneventful)
         if ticks <= 0:
             return 0, None
         self._ticks = (self._ticks or 0) + ticks
-        if self._parting:
-            self._parting -= ticks
-        return ticks, self._speech.leap(ticks)
+        return ticks, self._pass(ticks)
 
     def key_down(self, digit: str, method: KeyMethod, start: float) -> None:
         """A key's onset is certain: a prompt that may be interrupted stops now."""
-        key = Key(digit, Press(start))
-        self._presses.append(key.press)
-        self._down[method] = key
-        if not self._counts(key):
-            return
-        if self._speech.going and self._speech.interruptible:
+        self._rouse()
+        counts = self._keys.down(digit, method, start)
+        if counts and self._speech.going and self._speech.interruptible:
             self._speech.stop("key")
             self._resume()
 
@@ -242,12 +236,9 @@ class LegCall:
         twist_db: float | None = None,
     ) -> None:
         """The key was let go: into the journal, and into the entry."""
-        down = self._down.pop(method, None)
-        stroke = Stroke(method, duration_ms, level_dbm0, twist_db)
-        key = Key(digit, Press(start) if down is None else down.press, stroke)
-        if down is None:
-            self._presses.append(key.press)
-        key.press.end = end = start + duration_ms / 1000
+        self._rouse()
+        end = start + duration_ms / 1000
+        counts = self._keys.up(digit, start, end, Stroke(method, duration_ms, level_dbm0, twist_db))
         if method == "inband":
             # Measured more finely, each key's tone is a little early and short in its own way.
             start, duration_ms = round(start, 2), round(duration_ms, -1)
@@ -259,13 +250,8 @@ class LegCall:
                 level_dbm0=None if level_dbm0 is None else self._told_level(level_dbm0),
             )
         )
-        counts = self._counts(key)
-        self._swallow = ""
         if counts:
-            self._typed.append(key)
             self._take_typed()
-        elif key.press.start < self._listens_from:
-            self._listens_from = max(self._listens_from, end + self._run_pause)
 
     def key_refused(
         self,
@@ -292,27 +278,18 @@ class LegCall:
         """The caller has gone, or our side cut the line: every wait of the dialogue ends in CallerHungUp."""
         if self.gone is not None:
             return
+        self._rouse()
         self.gone = by
-        self._typed.clear()
+        self._keys.forget()
         self._speech.stop("hangup")
         self._resume(CallerHungUp("the call is over"))
         self._stir()
 
     def key_spans(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """When keys were down, in seconds since the answer: those that stay secret, and those published."""
-        secret: list[tuple[float, float]] = []
-        published: list[tuple[float, float]] = []
-        for press in self._presses:
-            span = (press.start, self.now if press.end is None else press.end)
-            (published if press.published else secret).append(span)
-        return secret, published
+        return self._keys.spans(self.now)
 
     # Inside -------------------------------------------------------------------------------------
-
-    @property
-    def _keyed(self) -> bool:
-        """Whether the caller has typed, or is typing, something that still counts."""
-        return bool(self._typed) or any(self._counts(key) for key in self._down.values())
 
     @property
     def _too_long(self) -> bool:
@@ -332,21 +309,34 @@ class LegCall:
         else:
             if not self._too_long_told and not (self._speech.going and not self._speech.interruptible):
                 soonest.append(self._limit - now - 1)
-            if self._deadline is not None and not self._down:
+            if self._deadline is not None and not self._keys.held:
                 soonest.append(self._deadline - now - 1)
         return max(min(soonest), 0)
+
+    def _pass(self, ticks: int) -> Samples | None:
+        """So many ticks have passed in which nothing happened: what was said in them, or None for silence."""
+        if self._parting:
+            self._parting -= ticks
+        return self._speech.leap(ticks)
+
+    def _calm_down(self) -> None:
+        """Let the ticks to come pass without a look, as far as nothing happens in them."""
+        self._calm = self._calm_ticks = min(self._uneventful, CALM)
+        sound = self._speech.ahead(self._calm)
+        self._calm_frames = None if sound is None else iter(sound.reshape(-1, FRAME_SAMPLES))
+
+    def _rouse(self) -> None:
+        """Something happens, or may: let go by what passed without a look."""
+        passed = self._calm_ticks - self._calm
+        self._calm = self._calm_ticks = 0
+        if passed:
+            self._pass(passed)
 
     def _told_level(self, dbm0: float) -> int:
         """The level at which keys come in on this line; what they differ by among each other is left out."""
         if self._level is None or abs(dbm0 - self._level) >= LEVEL_STEP_DB:
             self._level = round(dbm0)
         return self._level
-
-    def _counts(self, key: Key) -> bool:
-        """Whether a key is neither flushed nor the terminator of the entry that came before it."""
-        start = key.press.start
-        habit = key.digit == self._swallow and start < self._swallow_until
-        return not (habit or self._deaf or start < self._listens_from)
 
     async def _sound(self, phrase: Phrase) -> Samples:
         try:
@@ -381,10 +371,7 @@ class LegCall:
             stirred.callback(None)
 
     def _prompt_starts(self) -> None:
-        if self._deaf:
-            self._deaf = False
-            last = self._presses[-1].end if self._presses else None
-            self._listens_from = max(self.now, (last or 0.0) + self._run_pause)
+        self._keys.prompted(self.now)
 
     def _restart_timer(self) -> None:
         assert self._collector is not None
@@ -392,8 +379,8 @@ class LegCall:
         self._deadline = (self._ticks or 0) + ticks
 
     def _take_typed(self) -> None:
-        while self._typed and self._collector is not None:
-            ended = self._collector.take(self._typed.popleft())
+        while self._keys.waiting and self._collector is not None:
+            ended = self._collector.take(self._keys.take())
             self._restart_timer()
             if ended is not None:
                 self._finish(ended)

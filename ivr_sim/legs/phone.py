@@ -43,7 +43,7 @@ class PhoneLeg:
     def __init__(self, call: LegCall, session: Session, recorder: Recorder, tape: Tape | None = None) -> None:
         self._call = call
         self._session = session
-        self._recorder = recorder
+        self._tick, self._record = call.tick, recorder.append
         self._tape = tape
         call.on_hang_up = session.hang_up
         session.ended.addCallback(self._over)
@@ -57,8 +57,8 @@ class PhoneLeg:
 
     def tick(self, heard: Samples) -> Samples | None:
         """The engine's 20 ms."""
-        spoken = self._call.tick(heard)
-        self._recorder.append(heard, spoken)
+        spoken = self._tick(heard)
+        self._record(heard, spoken)
         if self._tape is not None:
             self._tape.heard(heard)
         # What the caller says is recorded, and masked, on the caller's side: not its echo.

@@ -87,15 +87,20 @@ class Speech:
             return self._pause - 1
         return -((self._position - len(self._queue[0][1])) // FRAME_SAMPLES) - 1
 
+    def ahead(self, ticks: int) -> Samples | None:
+        """What is said in so many steady ticks to come, (ticks * 160,), or None for silence."""
+        if not self._queue or self._pause or not ticks:
+            return None
+        return self._queue[0][1][self._position : self._position + ticks * FRAME_SAMPLES]
+
     def leap(self, ticks: int) -> Samples | None:
         """So many steady ticks pass at once: what is said in them, or None for silence."""
-        if not self._queue:
-            return None
+        said = self.ahead(ticks)
         if self._pause:
             self._pause -= ticks
-            return None
-        began, self._position = self._position, self._position + ticks * FRAME_SAMPLES
-        return self._queue[0][1][began : self._position]
+        elif self._queue:
+            self._position += ticks * FRAME_SAMPLES
+        return said
 
     def _start(self) -> None:
         phrase, _ = self._queue[0]

@@ -42,7 +42,11 @@ class Codec:
 
     def decode(self, data: bytes) -> Samples:
         """Turn bytes into as many int16 samples."""
-        return self._decoded.take(np.frombuffer(data, np.uint8))
+        return self.decode_array(np.frombuffer(data, np.uint8))
+
+    def decode_array(self, codes: Codes) -> Samples:
+        """Turn uint8 codes of any shape into int16 samples of the same shape."""
+        return self._decoded.take(codes)
 
     def encode(self, samples: Samples) -> bytes:
         """Turn int16 samples into as many bytes. Raises TypeError for any other type of sample."""

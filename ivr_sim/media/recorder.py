@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 import wave
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,27 @@ from ivr_sim.media.g711 import FRAME_SAMPLES, SAMPLE_RATE, Samples
 
 __all__ = ["Recorder", "Span"]
 
-BLOCK_FRAMES = 500  # memory is taken ten seconds at a time
+BLOCK_FRAMES = 50  # a second of frames is copied at once, which costs a fifth of copying each
+_FIRST = cycle(range(1, BLOCK_FRAMES + 1))
+_SILENCE = np.zeros(FRAME_SAMPLES, np.int16)
 
 
 class Recorder:
     """Records both sides of a call, frame by frame; left is the caller, right the IVR.
 
-    longest: seconds after which nothing more is recorded (``cut`` says so): ten minutes are 19 MB.
+    longest: seconds after which nothing more is recorded (``cut`` says so): ten minutes are 19 MB. Frames
+    are copied within a second, and must not be changed before.
     """
 
     def __init__(self, *, longest: float = 660.0) -> None:
         self.masked = False
         self.cut = False
         self._limit = round(longest * SAMPLE_RATE / FRAME_SAMPLES)
-        self._blocks: list[npt.NDArray[np.int16]] = []
+        self._blocks: list[tuple[Samples, Samples]] = []  # seconds, of either side
+        self._caller: list[Samples] = []  # frames of the present second
+        self._ivr: list[Samples] = []
+        self._room = next(_FIRST)  # calls that were answered together do not copy in the same tick
+        self._kept = np.zeros((0, 2), np.int16)  # all of it, once it was masked
         self._frames = 0
 
     def __repr__(self) -> str:
@@ -55,13 +63,12 @@ class Recorder:
         if self._frames >= self._limit:
             self.cut = True
             return
-        block, place = divmod(self._frames, BLOCK_FRAMES)
-        if block == len(self._blocks):
-            self._blocks.append(np.zeros((BLOCK_FRAMES, FRAME_SAMPLES, 2), np.int16))
-        for side, samples in enumerate((caller, ivr)):
-            if samples is not None:
-                self._blocks[block][place, :, side] = samples
+        self._caller.append(_SILENCE if caller is None else caller)
+        self._ivr.append(_SILENCE if ivr is None else ivr)
         self._frames += 1
+        if len(self._ivr) == self._room:
+            self._room = BLOCK_FRAMES
+            self._copy()
 
     def mask(self, intervals: Iterable[Span], *, published: Iterable[Span] = ()) -> None:
         """Make keys unreadable on the caller's side: a neutral tone in their place.
@@ -74,9 +81,9 @@ class Recorder:
         """
         if self.masked:
             raise LocalProtocolError(f"{self!r} cannot be masked again")
-        sound = self._sound()
-        mask_keys(sound[:, 0], intervals, published)
-        self._blocks = [sound]
+        self._kept = self._sound()
+        self._blocks.clear()
+        mask_keys(self._kept[:, 0], intervals, published)
         self.masked = True
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -93,7 +100,7 @@ class Recorder:
                 wav.setnchannels(2)
                 wav.setsampwidth(2)
                 wav.setframerate(SAMPLE_RATE)
-                wav.writeframes(self._blocks[0].astype("<i2", copy=False).tobytes())
+                wav.writeframes(self._kept.astype("<i2", copy=False).tobytes())
             os.replace(part, target)
         except BaseException:
             os.unlink(part)
@@ -101,6 +108,23 @@ class Recorder:
 
     def _sound(self) -> npt.NDArray[np.int16]:
         """All of it, (n, 2)."""
-        if not self._blocks:
-            return np.zeros((0, 2), np.int16)
-        return np.concatenate(self._blocks)[: self._frames].reshape(-1, 2)
+        self._copy()
+        sound = np.zeros((self._frames * FRAME_SAMPLES, 2), np.int16)
+        end = 0
+        for caller, ivr in self._blocks:
+            begin, end = end, end + len(caller)
+            sound[begin:end, 0], sound[begin:end, 1] = caller, ivr
+        return sound
+
+    def _copy(self) -> None:
+        if self._ivr:
+            self._blocks.append((_joined(self._caller), _joined(self._ivr)))
+            self._caller.clear()
+            self._ivr.clear()
+
+
+def _joined(frames: Sequence[Samples]) -> Samples:
+    """Frames one after the other; a second without any sound costs no memory of its own."""
+    if all(frame is _SILENCE for frame in frames):
+        return np.broadcast_to(_SILENCE[:1], (len(frames) * FRAME_SAMPLES,))
+    return np.concatenate(frames)

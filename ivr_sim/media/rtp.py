@@ -137,6 +137,8 @@ class SequenceWindow:
 
     def __init__(self) -> None:
         self.received = 0
+        self.duplicated = 0
+        self.reordered = 0
         self._lost = 0
         self._floor = 0  # where the extended numbers of the next beginning start
         self._newest: int | None = None
@@ -160,7 +162,9 @@ class SequenceWindow:
             number = self._newest
         elif -WINDOW < delta <= 0:
             if self._seen >> -delta & 1:
+                self.duplicated += 1
                 return None
+            self.reordered += 1
             self._seen |= 1 << -delta
             self._lost -= 1
             number = self._newest + delta
@@ -173,6 +177,21 @@ class SequenceWindow:
         self._restart_at = None
         self.received += 1
         return number
+
+    @property
+    def newest(self) -> int | None:
+        """The extended number of the newest packet; None before the first."""
+        return self._newest
+
+    def went_on(self, packets: int) -> None:
+        """So many packets came, each in its turn. Not before the first."""
+        if packets:
+            assert self._newest is not None
+            self._newest += packets
+            new = min(packets, WINDOW)
+            self._seen = (self._seen << new | (1 << new) - 1) & ((1 << WINDOW) - 1)
+            self._restart_at = None
+            self.received += packets
 
     def restart(self) -> None:
         """The sender is another one: whatever number comes next is its first."""

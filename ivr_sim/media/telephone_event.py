@@ -9,8 +9,8 @@ A key of 100 ms looks like this; the timestamp stays, the duration grows, and th
     dur    160   320   480   640   800   800   800
     end      0     0     0     0     1     1     1
 
-Any of these packets may be lost, doubled or late. So the receiver knows a key by its sender and timestamp
-alone: the marker is not needed, nor is the end.
+Any of these packets may be lost, doubled or late. So the receiver knows a key by its sender, its timestamp
+and its code alone: the marker is not needed, nor is the end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media.rtp import BadPacket, timestamp_delta
 
 __all__ = [
+    "EVENT_SIZE",
     "KEYS",
     "EventEnded",
     "EventQueue",
@@ -40,8 +41,10 @@ END_PACKETS = 3  # RFC 4733 section 2.5.1.4
 SILENT_TICKS = 8
 REMEMBERED = 16
 PAUSE_TICKS = 5
+MAX_EVENTS = 8  # in one packet (RFC 4733 section 2.5.1.5); who sends more sends no keys
 
 _PAYLOAD = struct.Struct("!BBH")
+EVENT_SIZE = _PAYLOAD.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +92,69 @@ class _Open:
 class EventReceiver:
     """Turns the event packets of one call into keys going down and up, each exactly once.
 
-    A key ends by its end bit, by the next key, or when no packet of it came for 160 ms. Events above 15
-    (flash, tones, modems) are no keys and are ignored.
+    A key ends by its end bit, by the next key, or when no packet of it came for 160 ms; what comes of it
+    after that is no second key. Events above 15 (flash, tones, modems) are no keys and are ignored.
     """
 
     def __init__(self) -> None:
         self._open: _Open | None = None
-        self._ended: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)  # (ssrc, timestamp)
+        self._ended: deque[tuple[int, int, str]] = deque(maxlen=REMEMBERED)  # ssrc, timestamp, digit
+        self._silenced: tuple[int, int, str] | None = None  # that of a key whose end never came
+
+    @property
+    def busy(self) -> bool:
+        """Whether a key is down."""
+        return self._open is not None
 
     def receive(
         self, ssrc: int, timestamp: int, payload: bytes, tick: int, *, marker: bool = False
     ) -> list[EventStarted | EventEnded]:
-        """Take one packet's payload, at the given tick. Raises BadPacket when it is too short."""
+        """Take one packet's payload, at the given tick. Raises BadPacket when it is too short.
+
+        Of several events in one packet each begins where the one before it ended (RFC 4733 section
+        2.5.1.5); what follows an event that goes on, or one of no duration, is filling.
+        """
         if len(payload) < _PAYLOAD.size:
             raise BadPacket(f"telephone-event of {len(payload)} bytes, not {_PAYLOAD.size}")
-        code, flags, duration = _PAYLOAD.unpack_from(payload)
-        if code >= len(KEYS) or (ssrc, timestamp) in self._ended:
+        out: list[EventStarted | EventEnded] = []
+        for at in range(0, min(len(payload) // _PAYLOAD.size, MAX_EVENTS) * _PAYLOAD.size, _PAYLOAD.size):
+            code, flags, duration = _PAYLOAD.unpack_from(payload, at)
+            if at and not duration:
+                break
+            if code < len(KEYS):
+                out += self._receive(KEYS[code], flags, duration, (ssrc, timestamp), tick, marker=marker)
+            if not flags & 0x80:
+                break
+            timestamp, marker = (timestamp + duration) & 0xFFFFFFFF, False
+        return out
+
+    def tick(self, tick: int) -> list[EventStarted | EventEnded]:
+        """Time has come to this tick: end a key that has fallen silent."""
+        key = self._open
+        if key is None or tick - key.tick < SILENT_TICKS:
             return []
-        digit = KEYS[code]
+        ended = self._close(key)
+        self._silenced = self._ended[-1]
+        return [ended]
+
+    def _receive(
+        self, digit: str, flags: int, duration: int, when: tuple[int, int], tick: int, *, marker: bool
+    ) -> list[EventStarted | EventEnded]:
+        ssrc, timestamp = when
+        this = (ssrc, timestamp, digit)
+        if this in self._ended:
+            return []
+        if self._silenced is not None and _follows(self._silenced, this, marker=marker):
+            self._silenced = this  # a long key, of which nothing came where one segment became the next
+            self._ended.append(this)
+            return []
         out: list[EventStarted | EventEnded] = []
         key = self._open
-        if key is not None and (ssrc, timestamp) != (key.ssrc, key.segment):
+        if key is not None and this != (key.ssrc, key.segment, key.digit):
             if ssrc == key.ssrc and timestamp_delta(timestamp, key.segment) < 0:
                 return []  # late, of a segment or a key gone by
-            if self._continues(key, digit, ssrc, timestamp, marker):
-                self._ended.append((key.ssrc, key.segment))
+            if _follows((key.ssrc, key.segment, key.digit), this, marker=marker):
+                self._ended.append((key.ssrc, key.segment, key.digit))
                 key.before += LONGEST
                 key.segment, key.duration = timestamp, 0
             else:
@@ -130,25 +171,17 @@ class EventReceiver:
             out.append(self._close(key))
         return out
 
-    def tick(self, tick: int) -> list[EventStarted | EventEnded]:
-        """Time has come to this tick: end a key that has fallen silent."""
-        if self._open is not None and tick - self._open.tick >= SILENT_TICKS:
-            return [self._close(self._open)]
-        return []
-
-    @staticmethod
-    def _continues(key: _Open, digit: str, ssrc: int, timestamp: int, marker: bool) -> bool:
-        return (
-            digit == key.digit
-            and ssrc == key.ssrc
-            and not marker
-            and timestamp == (key.segment + LONGEST) & 0xFFFFFFFF
-        )
-
     def _close(self, key: _Open) -> EventEnded:
-        self._ended.append((key.ssrc, key.segment))
+        self._ended.append((key.ssrc, key.segment, key.digit))
         self._open = None
         return key.ended()
+
+
+def _follows(before: tuple[int, int, str], this: tuple[int, int, str], *, marker: bool) -> bool:
+    """Whether this is the next segment of the same key."""
+    (ssrc, segment, digit), (its_ssrc, timestamp, its_digit) = before, this
+    same = (ssrc, digit) == (its_ssrc, its_digit)
+    return same and not marker and timestamp == (segment + LONGEST) & 0xFFFFFFFF
 
 
 class EventSender:

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,11 +58,11 @@ class _Kept:
     records: list[j.Record] = field(default_factory=list)
     sip: list[SipMessage] = field(default_factory=list)
     http: list[tuple[float, HttpExchange]] = field(default_factory=list)
-    packets: dict[str, int] = field(default_factory=dict)
+    packets: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str | None] = field(default_factory=dict)
     lines: IO[str] | None = None
     timer: Any = None
-    over: bool = False
+    lost: bool = False  # the process that carried it has ended: nobody writes its recording
 
 
 # Whose requests these are: set where the call is offered, in the context of the coroutine that serves it,
@@ -75,7 +75,7 @@ class CallFolders:
 
     A reader of the journal, which it subscribes to; besides, ``sip`` is for the exchange's trace, and
     ``http`` for the clients' ``on_exchange``. words: the text of a phrase by name and parameters. settings:
-    for the summary, secrets masked. line: the user of the IVR's line; a call to it that is refused before
+    for the summary, secrets masked. lines: the users of the IVR's lines; a call to one that is refused before
     the IVR hears of it is told in the journal here, so that it has its number, too. reactor: IReactorTime
     and IReactorProcess.
     """
@@ -88,7 +88,7 @@ class CallFolders:
         *,
         words: Words,
         settings: Mapping[str, object] | None = None,
-        line: str = "ivr",
+        lines: Collection[str] = ("ivr",),
         pictures: Pictures | None = None,
     ) -> None:
         self._root = root
@@ -96,7 +96,7 @@ class CallFolders:
         self._reactor = reactor
         self._words = words
         self._settings = dict(settings or {})
-        self._line = line
+        self._lines = lines
         self._pictures = pictures or Pictures(reactor)
         self._versions = versions()
         self._last: int | None = None
@@ -145,11 +145,6 @@ class CallFolders:
         if kept is not None and self._live.get(kept.name) is kept and len(kept.http) < MAX_EXCHANGES:
             kept.http.append((self._reactor.seconds() - exchange.ms / 1000, exchange))
 
-    def packets(self, name: str, counts: Mapping[str, int]) -> None:
-        """The counts of a call's media (sent, received, lost, bad, late), before its recording is written."""
-        if name in self._live:
-            self._live[name].packets.update(counts)
-
     async def stop(self) -> None:
         """Write what is still to be written, and wait for the pictures, ten seconds at most."""
         for call_id, timer in tuple(self._refusing.items()):
@@ -178,10 +173,13 @@ class CallFolders:
         if len(kept.records) < MAX_RECORDS:
             kept.records.append(record)
             self._note(kept, record)
-        if isinstance(event, j.CallAnswered):
+        if isinstance(event, j.MediaReported):
+            kept.packets = {name: count for name, count in asdict(event).items() if count is not None}
+        elif isinstance(event, j.CallAnswered):
             kept.zero = self._reactor.seconds() - (record.t or 0.0)
         elif isinstance(event, j.CallEnded):
-            self._finish_in(kept, GIVE_UP)
+            kept.lost = event.cause == "line_lost"
+            self._finish_in(kept, LINGER if kept.lost else GIVE_UP)
         elif isinstance(event, j.CallFailed | j.RecordingWritten):
             self._finish_in(kept, LINGER)
 
@@ -242,7 +240,7 @@ class CallFolders:
     def _for_us(self, messages: list[SipMessage]) -> bool:
         """Whether the exchange passed this call on to the line: so nobody's who may not call."""
         return any(
-            m.method == "INVITE" and m.status is None and not m.received and m.to_user == self._line
+            m.method == "INVITE" and m.status is None and not m.received and m.to_user in self._lines
             for m in messages
         )
 
@@ -299,7 +297,8 @@ class CallFolders:
         self._write(kept, HTTP, lambda: exchanges_text(requests, zero_is=zero_is, keys=keys))
         around = [r for at, r in self._around if at >= kept.since - AROUND]
         if not (kept.folder / RECORDING).exists():
-            kept.failed[RECORDING] = "none was written"
+            lost = ": the line's process ended in mid-call" if kept.lost else ""
+            kept.failed[RECORDING] = f"none was written{lost}"
         if JOURNAL in kept.failed:
             kept.failed[PICTURE] = "there is no journal to draw it from"
             self._summarise(kept, around)

@@ -14,7 +14,7 @@ from ivr_sim.logs import redacted
 
 __all__ = ["Address", "Rung", "SipMessage", "call_id_of", "ladder", "read_ladder", "read_sip"]
 
-Address = tuple[str, int]
+Address = tuple[str, int] | tuple[str, int, str]  # host, port, and perhaps the transport
 MAX_TEXT = 8192  # characters of one message
 WIDTH = 32  # of the gap between two columns
 

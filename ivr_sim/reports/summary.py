@@ -47,7 +47,7 @@ class CallStory:
     name: str
     records: Sequence[j.Record]
     around: Sequence[j.Record] = ()
-    packets: Mapping[str, int] = field(default_factory=dict)
+    packets: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str | None] = field(default_factory=dict)

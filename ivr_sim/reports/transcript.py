@@ -105,6 +105,15 @@ class Transcript:
                 return "phone", f"{event.user} registered from {event.source}{agent}", "bold green"
             case j.PhoneUnregistered():
                 return "phone", f"{event.user} has left", "dim"
+            case j.SourceBanned():
+                text = f"{event.source} is not listened to for {event.seconds} s: {event.reason}"
+                return "guard", text, "bold yellow"
+            case j.LineStarted():
+                return "line", f"{event.line} takes calls (process {event.pid})", "dim"
+            case j.LineEnded():
+                calls = {0: "no call", 1: "1 call"}.get(event.calls, f"{event.calls} calls")
+                then = "is started again" if event.again_in is not None else "is given up: see the log"
+                return "line", f"{event.line} has ended ({event.why}) with {calls}, and {then}", "bold red"
             case j.CallEnded():
                 cause = f" ({event.cause})" if event.cause else ""
                 return "call", f"ended by the {_who(event.by)}: {event.outcome}{cause}", "bold"

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media import MediaStream, StreamListener
+from ivr_sim.sip.capabilities import LATER, decline
 from ivr_sim.sip.dialog import Dialog
 from ivr_sim.sip.message import REASONS, BadMessage, Request
-from ivr_sim.sip.session import Session, decline
+from ivr_sim.sip.session import Session
+from ivr_sim.sip.session_timer import Interval
 from ivr_sim.sip.states import Ended, SessionState
 from ivr_sim.sip.transactions import ServerTransaction
 from ivr_sim.sip.uri import Uri
@@ -27,7 +29,7 @@ class CalleeSession(Session):
     def __init__(
         self, agent: UserAgent, server: ServerTransaction, request: Request, stream: MediaStream
     ) -> None:
-        """Raises BadMessage: no usable Contact (400), no usable offer (400, 415, 488)."""
+        """Raises BadMessage: no Contact (400), no usable offer (400, 415, 488), a timer too short (422)."""
         super().__init__(
             agent,
             stream,
@@ -42,6 +44,8 @@ class CalleeSession(Session):
         # The exchange stamped the first Via with the address that the INVITE came from.
         self.source_host = request.vias[-1].reply_address[0]
         self._server = server
+        self._refresher.met(request)
+        self._interval = Interval.granted(request)
         self._body, self._on_answer = self._describe(request)
         server.on_cancel = self._called_off
 
@@ -57,7 +61,7 @@ class CalleeSession(Session):
         self._must_ring("answered")
         self.state = SessionState.ANSWERED
         self._listener = listener
-        self._accept(self._server, self._body, offered=self._on_answer is None)
+        self._accept(self._server, self._body, self._interval)
         if self._on_answer is not None:
             self._use(self._on_answer)
 
@@ -78,14 +82,18 @@ class CalleeSession(Session):
 
     def receive(self, server: ServerTransaction, request: Request) -> None:
         """A request in this dialog; before the answer only BYE and questions have a meaning."""
-        if self.state is not SessionState.RINGING:
+        if self.state is not SessionState.RINGING or self.dialog is None:
             super().receive(server, request)
+        elif not self.dialog.admit(request):
+            server.reply(500)
         elif request.method == "BYE":
             server.reply(200)
             self._server.reply(487)
             self.end(Ended("remote", 487, "hung up while ringing"))
-        elif request.method == "INVITE":
-            server.reply(500, headers=[("Retry-After", "2")])
+        elif request.method == "INVITE" or (request.method == "UPDATE" and request.body):
+            server.reply(500, headers=LATER)  # the first offer is not answered yet (RFC 3311 section 5.2)
+        elif request.method == "UPDATE":
+            server.reply(200, headers=self._agent.contact_headers(self._peer))
         elif request.method == "INFO":
             server.reply(200)
         else:

@@ -14,7 +14,7 @@ from ivr_sim.sip.transport import Address
 
 __all__ = ["Sent", "UserAgentClient"]
 
-MAX_TRIES = 4  # the request itself, one 401, one 407, one nonce gone stale
+MAX_TRIES = 5  # the request itself, one 401, one 407 each of two proxies, one nonce gone stale
 
 
 class UserAgentClient:
@@ -85,6 +85,12 @@ class Sent:
         self._tries = 0
         self._final = False
         self._cancelled = False
+        self._answers: dict[tuple[str, str], str] = {}  # credentials, by their header and realm
+
+    @property
+    def credentials(self) -> tuple[tuple[str, str], ...]:
+        """Those that the last try carried; the ACK for its 2xx carries the same (section 13.2.2.4)."""
+        return tuple((name, value) for (name, _), value in self._answers.items())
 
     def try_(self) -> None:
         """Send the request as it is now."""
@@ -116,27 +122,49 @@ class Sent:
 
     def _authorized(self, response: Response) -> bool:
         """Prepare the next try; False when the challenge cannot be answered, or our answer was refused."""
-        proxy = response.status == 407
-        tried = ("Proxy-Authorization" if proxy else "Authorization") in self.request.headers
-        asked = response.headers.get("Proxy-Authenticate" if proxy else "WWW-Authenticate") or ""
-        if self._cancelled or self._tries >= MAX_TRIES:
-            return False
-        try:
-            if tried and digest.parse(asked).get("stale", "").lower() != "true":
-                return False
-            name, value = digest.answer(
-                response,
-                method=self.request.method,
-                uri=self.request.uri,
-                user=self._client.username,
-                password=self._client.password,
-                cnonce=secrets.token_hex(8),
-            )
-        except BadMessage:
+        if self._cancelled or self._tries >= MAX_TRIES or not self._answered(response):
             return False
         number = self.request.cseq[0] + 1 if self._renumber is None else self._renumber()
         again = self.request.copy()
         again.headers.set("CSeq", f"{number} {again.method}")
-        again.headers.set(name, value)
+        for name in ("Authorization", "Proxy-Authorization"):
+            again.headers.remove(name)
+        for name, value in self.credentials:
+            again.headers.add(name, value)
         self.request = again
         return True
+
+    def _answered(self, response: Response) -> bool:
+        """Answer one challenge of each realm, the first that we can; False if one stays without.
+
+        Several proxies on the way ask in turn, or all at once (section 22.3). A realm that asks again has
+        refused what it got, unless it says that only the nonce was too old.
+        """
+        asks, answers = (
+            ("Proxy-Authenticate", "Proxy-Authorization")
+            if response.status == 407
+            else ("WWW-Authenticate", "Authorization")
+        )
+        found: dict[tuple[str, str], str] = {}
+        refused = False
+        for value in response.headers.get_all(asks):
+            try:
+                asked = digest.parse(value)
+                key = answers, asked.get("realm", "")
+                if key in found:
+                    continue
+                if key in self._answers and asked.get("stale", "").lower() != "true":
+                    refused = True
+                    continue
+                found[key] = digest.authorize(
+                    value,
+                    method=self.request.method,
+                    uri=self.request.uri,
+                    user=self._client.username,
+                    password=self._client.password,
+                    cnonce=secrets.token_hex(8),
+                )
+            except BadMessage:
+                continue  # another scheme, another algorithm: the next one may do
+        self._answers |= found
+        return bool(found) and not refused

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.grammar import BadMessage
 from ivr_sim.sip.message import Headers, Request, Response
 from ivr_sim.sip.uri import NameAddr, Uri
@@ -89,13 +90,13 @@ class Dialog:
     def admit(self, request: Request) -> bool:
         """Note a request of the peer's; False when it is older than the last (answer 500, section 12.2.2).
 
-        An INVITE that is admitted refreshes the remote target; the route set stays as it was.
+        An INVITE or UPDATE that is admitted refreshes the remote target; the route set stays as it was.
         """
         number = request.cseq[0]
         if self.remote_seq is not None and number < self.remote_seq:
             return False
         self.remote_seq = number
-        if request.method == "INVITE":
+        if request.method in ("INVITE", "UPDATE"):
             self.refresh(request)
         return True
 
@@ -112,6 +113,11 @@ class Dialog:
         """Our next request in the dialog (section 12.2.1.1), without its Via."""
         self.local_seq += 1
         return self._request(method, self.local_seq, headers, body)
+
+    def renumber(self) -> int:
+        """The number of another try of the request that ``request`` made last."""
+        self.local_seq += 1
+        return self.local_seq
 
     def ack(self, number: int, *, headers: tuple[tuple[str, str], ...] = (), body: bytes = b"") -> Request:
         """The ACK for a 2xx to our INVITE of that CSeq number (section 13.2.2.4), without its Via."""
@@ -139,8 +145,8 @@ class Dialog:
         return self.remote_target, self.route_set
 
     @property
-    def next_hop(self) -> tuple[str, int]:
-        """Host and port that our requests are sent to: the first route, or the remote target itself."""
+    def next_hop(self) -> Address:
+        """Where our requests are sent to: the first route, or the remote target itself."""
         if self.route_set:
             return NameAddr.parse(self.route_set[0]).uri.address()
         return Uri.parse(self.remote_target).address()
@@ -155,10 +161,13 @@ def _routes(message: Request | Response) -> tuple[str, ...]:
 
 
 def _contact(message: Request | Response) -> str:
-    """The URI of the one Contact. Raises BadMessage 400: none, or one that no request can be sent to."""
+    """The URI of the one Contact, to send to. Raises BadMessage 400: none, or one that leads nowhere."""
     contacts = message.headers.get_all("Contact")
+    if not contacts and isinstance(message, Request) and message.from_.tag is None:
+        # From before RFC 3261, which made both a must (RFC 4475 section 3.4.1).
+        contacts = [f"<{message.from_.uri}>"]
     if len(contacts) != 1:
         raise BadMessage(400, "One Contact expected")
     uri = NameAddr.parse(contacts[0]).uri
     uri.address()
-    return uri.text
+    return uri.target

@@ -9,12 +9,13 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ivr_sim.sip.grammar import BadMessage, quote, unquote
 from ivr_sim.sip.message import Request, Response
+from ivr_sim.sip.uri import Uri
 
 __all__ = ["DigestGate", "Verdict", "answer", "authorize", "challenge", "other_realm", "parse"]
 
@@ -53,9 +54,16 @@ def parse(text: str) -> dict[str, str]:
 
 
 def challenge(realm: str, nonce: str, *, algorithm: str = "MD5", stale: bool = False) -> str:
-    """The value of WWW-Authenticate or Proxy-Authenticate."""
+    """The value of WWW-Authenticate or Proxy-Authenticate.
+
+    Its opaque says nothing, as all that a gate needs is in the nonce; but some phones want one there.
+    """
     flag = ", stale=true" if stale else ""
-    return f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={algorithm}, qop="auth"{flag}'
+    opaque = _sha256(realm)[:8]
+    return (
+        f'Digest realm={quote(realm)}, nonce="{nonce}", opaque="{opaque}", algorithm={algorithm}, '
+        f'qop="auth"{flag}'
+    )
 
 
 def _response(
@@ -156,7 +164,8 @@ class DigestGate:
 
     A nonce carries its own time and a signature by ``secret``, so asking costs no memory; only a nonce
     that was answered rightly is remembered, for its highest count, at most ``memory`` of them. Times
-    are seconds of any steady clock, given with each call.
+    are seconds of any steady clock, given with each call. algorithms: what is asked for, in this order
+    (RFC 8760); credentials in any of them pass.
     """
 
     def __init__(
@@ -165,35 +174,34 @@ class DigestGate:
         accounts: Mapping[str, str],
         secret: bytes,
         *,
-        algorithm: str = "MD5",
+        algorithms: Sequence[str] = ("MD5",),
         nonce_age: float = 300.0,
         memory: int = 4096,
     ) -> None:
         self.realm = realm
         self._accounts = accounts
         self._secret = secret
-        self._algorithm = algorithm
+        self._algorithms = tuple(algorithms)
         self._nonce_age = nonce_age
         self._memory = memory
         self._issued = 0
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def challenge(self, now: float, *, stale: bool = False) -> str:
-        """The value of a fresh WWW-Authenticate or Proxy-Authenticate."""
+    def challenges(self, now: float, *, stale: bool = False) -> list[str]:
+        """The values of fresh WWW-Authenticate or Proxy-Authenticate headers, one for each algorithm."""
         self._issued += 1
         stamp = f"{int(now * 1000):x}.{self._issued:x}"
-        return challenge(self.realm, f"{stamp}.{self._sign(stamp)}", algorithm=self._algorithm, stale=stale)
+        nonce = f"{stamp}.{self._sign(stamp)}"
+        return [challenge(self.realm, nonce, algorithm=each, stale=stale) for each in self._algorithms]
 
     def check(self, request: Request, now: float, *, proxy: bool = False) -> Verdict:
         """Judge a request by its Authorization (or, ``proxy``, Proxy-Authorization) for our realm.
 
-        The ``uri`` of the credentials need not be the Request-URI: some phones sign another one.
+        The ``uri`` of the credentials need not be the Request-URI letter by letter: phones sign it with other
+        parameters, or by another name of ours, and SIPp the server's. But it may not name another user.
         """
         name = "Proxy-Authorization" if proxy else "Authorization"
-        return self._judge(request.headers.get_all(name), request.method, now)
-
-    def _judge(self, values: Iterable[str], method: str, now: float) -> Verdict:
-        for value in values:
+        for value in request.headers.get_all(name):
             if value.partition(" ")[0].lower() != "digest":
                 continue
             try:
@@ -201,22 +209,25 @@ class DigestGate:
             except BadMessage:
                 return Verdict("malformed")
             if params.get("realm") == self.realm:
-                return self._judge_one(params, method, now)
+                return self._judge(params, request, now)
         return Verdict("missing")
 
-    def _judge_one(self, params: dict[str, str], method: str, now: float) -> Verdict:
+    def _judge(self, params: dict[str, str], request: Request, now: float) -> Verdict:
         user = params.get("username")
+        algorithm = params.get("algorithm", "MD5").upper()
         counted = "qop" in params
         needed = {"nonce", "uri", "response"} | ({"nc", "cnonce"} if counted else set())
         if (
             user is None
             or not needed <= params.keys()
-            or params.get("algorithm", "MD5").upper() != self._algorithm
-            or (counted and (params["qop"] != "auth" or not re.fullmatch(r"[0-9A-Fa-f]{8}", params["nc"])))
+            or algorithm not in self._algorithms
+            or (counted and params["qop"].lower() != "auth")
+            or (counted and not re.fullmatch(r"[0-9A-Fa-f]{8}", params["nc"]))
+            or _user(params["uri"]) not in (None, _user(request.uri))
         ):
             return Verdict("malformed", user)
         password = self._accounts.get(user)
-        right = _response(params, algorithm=self._algorithm, method=method, uri=params["uri"],
+        right = _response(params, algorithm=algorithm, method=request.method, uri=params["uri"],
                           user=user, password=password or "")  # fmt: skip
         matches = hmac.compare_digest(right.encode(), params["response"].lower().encode("utf-8", "replace"))
         if password is None:
@@ -242,3 +253,11 @@ class DigestGate:
 
     def _sign(self, stamp: str) -> str:
         return hmac.new(self._secret, stamp.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+
+
+def _user(uri: str) -> str | None:
+    """The user that a URI names; None where it names nobody, or cannot be read."""
+    try:
+        return Uri.parse(uri).user
+    except BadMessage:
+        return None

@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ivr_sim.sip.transport import Address
+from ivr_sim.sip.address import Address
 
 __all__ = [
     "Admitted",
+    "BanEnded",
     "CallRouted",
     "Challenged",
     "ExchangeEvent",
     "HostHeard",
+    "LineLost",
     "LineSilent",
     "MessageRefused",
     "Refused",
     "Registered",
+    "SourceBanned",
+    "TlsTried",
     "TurnedAway",
     "Unregistered",
 ]
@@ -36,17 +40,13 @@ class HostHeard(ExchangeEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Registered(ExchangeEvent):
-    """A phone registered or renewed; ``expires_in`` seconds.
-
-    turns_to_tcp: it is built on PJSIP, which sends what is long by TCP wherever a TCP port is open.
-    """
+    """A phone registered or renewed; ``expires_in`` seconds."""
 
     user: str
     contact: str
     source: Address
     expires_in: float
     user_agent: str | None = None
-    turns_to_tcp: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +62,12 @@ class Challenged(ExchangeEvent):
     """Credentials were asked for, by which a REGISTER or INVITE goes on.
 
     user: whose phone it is, as it says. realm: that of the credentials it gave, which are for somewhere else.
-    turns_to_tcp: as of ``Registered``.
     """
 
     method: str
     user: str
     source: Address
     realm: str | None = None
-    turns_to_tcp: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +123,15 @@ class CallRouted(ExchangeEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineLost(ExchangeEvent):
+    """A line is gone: its contacts are forgotten, and its answered calls (Call-IDs) were ended for it."""
+
+    user: str
+    contacts: tuple[str, ...]
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LineSilent(ExchangeEvent):
     """A phone or line gave no sign of life and was passed over."""
 
@@ -138,3 +145,31 @@ class MessageRefused(ExchangeEvent):
     source: Address
     status: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsTried(ExchangeEvent):
+    """A phone began to speak TLS on a port of ours where it is not spoken."""
+
+    source: Address
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceBanned(ExchangeEvent):
+    """What comes from a source is not read any more; until: on the reactor's clock, ``seconds`` from now.
+
+    source: a host, or a network of IPv6. reason: flood, no_sip, domain, or the cause of a ``Refused``.
+    """
+
+    source: str
+    reason: str
+    until: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BanEnded(ExchangeEvent):
+    """A source is listened to again."""
+
+    source: str

@@ -11,10 +11,9 @@ from ivr_sim.errors import place
 from ivr_sim.sip.digest import other_realm
 from ivr_sim.sip.exchange_event import Admitted, Challenged, ExchangeEvent, HostHeard, Refused, TurnedAway
 from ivr_sim.sip.message import Request
-from ivr_sim.sip.tcp_notice import PJSIP_BRANCH
 from ivr_sim.sip.transport import Address
 
-__all__ = ["Watch", "turns_to_tcp"]
+__all__ = ["Watch"]
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +60,6 @@ class Watch:
                 user=_sender(request),
                 source=source,
                 realm=realm,
-                turns_to_tcp=turns_to_tcp(request),
             )
         )
 
@@ -105,11 +103,6 @@ class Watch:
                     cause=cause,
                 )
             )
-
-
-def turns_to_tcp(request: Request) -> bool:
-    """Whether it was sent by a phone that is built on PJSIP."""
-    return (request.top_via.branch or "").startswith(PJSIP_BRANCH)
 
 
 def _sender(request: Request) -> str:

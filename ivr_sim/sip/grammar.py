@@ -10,8 +10,11 @@ import re
 
 from ivr_sim.errors import RemoteProtocolError
 
-__all__ = ["TOKEN", "BadMessage", "parse_params", "quote", "split_list", "unquote"]
+__all__ = ["REMEMBERED", "TOKEN", "BadMessage", "parse_params", "quote", "split_list", "unquote"]
 
+# Parsed values that are kept: a message's own are asked for again and again on its way through us. What is
+# kept cannot be changed, and a flood of new ones only pushes out the old.
+REMEMBERED = 512
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _QUOTED = r'"(?:[^"\\]|\\[^\r\n])*"'
 # Possessive by construction: each alternative starts with a character that no other one takes.
@@ -34,7 +37,12 @@ def split_list(text: str, separator: str = ",") -> list[str]:
 
     Raises BadMessage 400: an open quote or bracket, or an empty part (RFC 4475 section 3.1.2.1).
     """
-    parts: list[str] = []
+    if '"' not in text and "<" not in text and ">" not in text:  # most lists
+        parts = [part.strip(" \t") for part in text.split(separator)]
+        if not all(parts):
+            raise BadMessage(400, "Empty element in a list")
+        return parts
+    parts = []
     start = at = 0
     while at < len(text):
         if text[at] == separator:

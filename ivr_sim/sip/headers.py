@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from ivr_sim.errors import LocalProtocolError
-from ivr_sim.sip.grammar import TOKEN, split_list
+from ivr_sim.sip.grammar import REMEMBERED, TOKEN, BadMessage, split_list
 
 __all__ = ["Headers"]
 
@@ -49,12 +49,12 @@ class Headers:
         return values[0] if values else None
 
     def get_all(self, name: str) -> list[str]:
-        """All values of a field in order, comma lists taken apart. Raises BadMessage 400: an open quote."""
+        """All values of a field in order, comma lists taken apart; one that cannot be is one value."""
         key = _key(name)
         lines = [value for at, _, value in self._fields if at == key]
         if key not in LISTS:
             return lines
-        return [value for line in lines if line for value in split_list(line)]
+        return [value for line in lines if line for value in _values(line)]
 
     def add(self, name: str, value: str) -> None:
         """Append a line."""
@@ -89,9 +89,9 @@ class Headers:
     def _replace_first(self, name: str, new: str | None) -> str | None:
         key = _key(name)
         for i, (at, sent, line) in enumerate(self._fields):
-            if at != key:
-                continue
-            first, *rest = split_list(line) if key in LISTS else [line]
+            if at != key or (key in LISTS and not line):
+                continue  # an empty list has no first value, as in get_all
+            first, *rest = _values(line) if key in LISTS else [line]
             values = ([] if new is None else [new]) + rest
             self._fields[i : i + 1] = [_field(sent, ", ".join(values))] if values else []
             return first
@@ -124,8 +124,17 @@ class Headers:
         return f"Headers({list(self)!r})"
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _values(line: str) -> tuple[str, ...]:
+    """The values of a list; what is none is one value, for its reader to refuse or to leave alone."""
+    try:
+        return tuple(split_list(line))
+    except BadMessage:
+        return (line,)
+
+
 def _field(name: str, value: str) -> tuple[str, str, str]:
     """A field with its key; a line break in it would smuggle in another header."""
-    if not TOKEN.fullmatch(name) or re.search(r"[\r\n]", value):
+    if not TOKEN.fullmatch(name) or "\r" in value or "\n" in value:
         raise LocalProtocolError(f"not a header field: {name!r}: {value!r}")
     return _key(name), name, value.strip(" \t")

@@ -23,6 +23,7 @@ _DURATION = re.compile(r"^[ \t]*duration[ \t]*=[ \t]*([0-9]{1,6})[ \t]*$", re.IG
 _SDP = re.compile(
     rb"^(?:content-type|c)[ \t]*:[ \t]*application/sdp[ \t]*(?:;|\r?$)", re.IGNORECASE | re.MULTILINE
 )
+_INLINE = re.compile(rb"(inline:)([A-Za-z0-9+/=]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ def write_key(digit: str, duration_ms: int) -> tuple[str, bytes]:
 def masked(datagram: bytes) -> bytes:
     """A datagram as it may be written down: every body but a session description as so many ``x``.
 
-    Telephones have more types for keys than we read, so what is no description may be one. Of what has no
+    Telephones have more types for keys than we read, so what is no description may be one. Of a description,
+    the keys are masked that audio is encrypted with: with them, what is keyed could be heard. Of what has no
     end of headers, the first line alone is shown.
     """
     head, blank, body = datagram.partition(b"\r\n\r\n")
     if not blank:
         head, blank, body = datagram.partition(b"\r\n")
     elif _SDP.search(head):
-        return datagram
+        return head + blank + _INLINE.sub(lambda found: found[1] + b"x" * len(found[2]), body)
     return head + blank + b"x" * len(body)

@@ -1,7 +1,7 @@
 """A network in memory, on virtual time: SIP end to end without a socket, and lost datagrams at will.
 
-A :class:`MemoryReactor` is handed to whatever takes a reactor for UDP and time. Nothing happens until its
-clock is advanced; then everything happens in the same order each time.
+A :class:`MemoryReactor` is handed to whatever takes a reactor for UDP, TCP and time. Nothing happens
+until its clock is advanced; then everything happens in the same order each time.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 
-__all__ = ["MemoryReactor"]
+from ivr_sim.sip.address import Address
+from ivr_sim.sip.memory_stream import Connector, StreamPort, host_address
 
-Address = tuple[str, int]
+__all__ = ["MemoryReactor"]
 
 
 class MemoryReactor(Clock):
@@ -33,6 +34,7 @@ class MemoryReactor(Clock):
         self.sent: list[tuple[float, Address, Address, bytes]] = []
         self._loss: Iterator[bool] = iter(loss)
         self._ports: dict[Address, _Port] = {}
+        self._stream_ports: dict[Address, StreamPort] = {}
         self._next_port = 20_000
 
     def lose(self, pattern: Iterable[bool]) -> None:
@@ -50,12 +52,42 @@ class MemoryReactor(Clock):
         if port == 0:
             self._next_port += 2
             port = self._next_port
-        address = (interface or "127.0.0.1", port)
+        address = Address(interface or "127.0.0.1", port)
         if address in self._ports:
             raise CannotListenError(interface, port, OSError("address already in use"))
         self._ports[address] = opened = _Port(self, address, protocol)
         protocol.makeConnection(opened)
         return opened
+
+    def listenTCP(  # noqa: N802  Twisted's name
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> StreamPort:
+        """Take connections. Raises CannotListenError when the port is taken."""
+        if port == 0:
+            self._next_port += 2
+            port = self._next_port
+        address = Address(interface or "127.0.0.1", port, "TCP")
+        if address in self._stream_ports:
+            raise CannotListenError(interface, port, OSError("address already in use"))
+        factory.doStart()
+        self._stream_ports[address] = opened = StreamPort(self._stream_ports, address, factory)
+        return opened
+
+    def connectTCP(  # noqa: N802  Twisted's name
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: tuple[str, int] | None = None,  # noqa: N803
+    ) -> Connector:
+        """Connect; refused when nobody listens there."""
+        self._next_port += 2
+        here = Address(bindAddress[0] if bindAddress else "127.0.0.1", self._next_port, "TCP")
+        factory.doStart()
+        connector = Connector(self, here, Address(host, port, "TCP"), factory)
+        self.callLater(self.latency, connector.connect, self._stream_ports)
+        return connector
 
     def resolve(self, name: str, timeout: Iterable[int] = ()) -> Deferred[str]:
         """Every name is this machine."""
@@ -69,12 +101,12 @@ class MemoryReactor(Clock):
 
     def inject(self, data: bytes, source: Address, destination: Address) -> None:
         """Deliver a datagram at once, from any address."""
-        self._deliver(data, source, destination)
+        self._deliver(data, Address(*source), Address(*destination))
 
     def _deliver(self, data: bytes, source: Address, destination: Address) -> None:
         port = self._ports.get(destination)
         if port is not None:
-            port.protocol.datagramReceived(data, source)
+            port.protocol.datagramReceived(data, source[:2])
 
     def run(self, seconds: float, *, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass in steps of a latency; stops early, and returns True, when ``until`` holds."""
@@ -101,11 +133,11 @@ class _Port:
         self._address = address
         self.protocol = protocol
 
-    def write(self, data: bytes, addr: Address) -> None:
-        self._reactor.carry(data, self._address, addr)
+    def write(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._reactor.carry(data, self._address, Address(*addr))
 
-    def getHost(self) -> IPv4Address:  # noqa: N802  Twisted's name
-        return IPv4Address("UDP", *self._address)
+    def getHost(self) -> IPv4Address | IPv6Address:  # noqa: N802  Twisted's name
+        return host_address(self._address)
 
     def stopListening(self) -> Deferred[None]:  # noqa: N802  Twisted's name
         self._reactor.close(self._address)

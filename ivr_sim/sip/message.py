@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ivr_sim.errors import LocalProtocolError
 from ivr_sim.sip.grammar import TOKEN, BadMessage
 from ivr_sim.sip.headers import Headers
-from ivr_sim.sip.uri import NameAddr
+from ivr_sim.sip.uri import NameAddr, Uri
 from ivr_sim.sip.via import Via
 
 __all__ = [
@@ -51,8 +52,14 @@ REASONS: Mapping[int, str] = {
 
 _STATUS_LINE = re.compile(r"(SIP/[0-9]+\.[0-9]+) ([1-6][0-9]{2})(?: (.*))?\Z", re.IGNORECASE | re.DOTALL)
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.IGNORECASE)
-_CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([^\s]+)\Z")
-_LENGTH = ("content-length", "l")
+_CSEQ = re.compile(r"0*([0-9]{1,10})[ \t]+([^\s]+)\Z")
+_HOPS = re.compile(r"0*([0-9]{1,3})\Z")
+# Beside what ``_Message`` wants once: of two of these, nobody could say which is meant.
+_ONCE = ("Content-Type", "Expires")
+_ADDRESSES = ("Contact", "Route", "Record-Route")
+_LENGTH = re.compile(r"0*([0-9]{1,9})\Z")
+# A Request-URI may be of any scheme; whether it can be served is for its reader to say (416).
+_REQUEST_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):[^\s<>\"\x00-\x1f\x7f]+\Z")
 
 
 class _Message:
@@ -188,8 +195,7 @@ def _parse_start_line(line: str, headers: Headers) -> Message:
     parts = line.split(" ")
     if len(parts) == 3 and _VERSION.match(parts[2]):
         _check_version(parts[2])
-        # A Request-URI may be of any scheme; whether it can be served is for its reader to say (416).
-        if TOKEN.fullmatch(parts[0]) and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"]+", parts[1]):
+        if TOKEN.fullmatch(parts[0]) and _REQUEST_URI.match(parts[1]):
             return Request(parts[0], parts[1], headers=headers)
     raise BadMessage(400, "Malformed start line")
 
@@ -211,10 +217,12 @@ def _parse_headers(text: str, max_headers: int, max_line: int) -> Headers:
         if len(line) > max_line:
             raise BadMessage(513, "Header Too Long")
         name, colon, value = line.partition(":")
-        name = name.rstrip(" \t")
-        if not colon or not TOKEN.fullmatch(name) or re.search(r"[\r\n]", value):
+        if not colon:
             raise BadMessage(400, "Malformed header")
-        headers.add(name, value)
+        try:
+            headers.add(name.rstrip(" \t"), value)
+        except LocalProtocolError:
+            raise BadMessage(400, "Malformed header") from None
     return headers
 
 
@@ -224,12 +232,13 @@ def _cut_body(headers: Headers, body: bytes) -> bytes:
     headers.remove("Content-Length")
     if not lengths:
         return body
-    length = lengths.pop()
-    if lengths or not (length.isascii() and length.isdigit() and len(length) <= 9):
+    found = [_LENGTH.match(length) for length in lengths]
+    if len(found) > 1 or found[0] is None:
         raise BadMessage(400, "Malformed Content-Length")
-    if int(length) > len(body):
+    length = int(found[0][1])
+    if length > len(body):
         raise BadMessage(400, "Body shorter than Content-Length")
-    return body[: int(length)]
+    return body[:length]
 
 
 def _check(message: Message) -> None:
@@ -238,13 +247,37 @@ def _check(message: Message) -> None:
         raise BadMessage(400, "No Via")
     if not message.call_id:
         raise BadMessage(400, "No Call-ID")
-    _, _, method = message.from_, message.to, message.cseq[1]
+    if re.search(r"[\s\x00-\x1f\x7f]", message.call_id):
+        raise BadMessage(400, "Malformed Call-ID")
+    for party in (message.from_, message.to):
+        if "tag" in party.params and not party.tag:
+            raise BadMessage(400, "Empty tag")
+    method = message.cseq[1]
     if isinstance(message, Request):
-        if method != message.method:
-            raise BadMessage(400, "CSeq does not match the method")
-        hops = message.headers.get_all("Max-Forwards")
-        if hops and not (len(hops) == 1 and re.fullmatch(r"[0-9]{1,9}", hops[0]) and int(hops[0]) <= 255):
-            raise BadMessage(400, "Malformed Max-Forwards")
+        _check_request(message, method)
+
+
+def _check_request(request: Request, method: str) -> None:
+    """What an answer or the way onward depends on. A response is not thrown away for as much: a call would
+    hang by it."""
+    if method != request.method:
+        raise BadMessage(400, "CSeq does not match the method")
+    uri = request.uri
+    if uri[:5].lower().startswith(("sip:", "sips:")) and Uri.parse(uri).headers:
+        raise BadMessage(400, "Headers in the Request-URI")
+    hops = request.headers.get_all("Max-Forwards")
+    found = _HOPS.match(hops[0]) if hops else None
+    if len(hops) > 1 or (hops and (found is None or int(found[1]) > 255)):
+        raise BadMessage(400, "Malformed Max-Forwards")
+    for name in _ONCE:
+        if len(request.headers.get_all(name)) > 1:
+            raise BadMessage(400, f"More than one {name}")
+    for name in _ADDRESSES:
+        for value in request.headers.get_all(name):
+            if value != "*":
+                NameAddr.parse(value)
+            elif name != "Contact" or method != "REGISTER":
+                raise BadMessage(400, f"Malformed {name}")
 
 
 def response_to(
@@ -296,12 +329,13 @@ def bad_request_reply(data: bytes, error: BadMessage) -> bytes | None:
     None where none is due: to responses, to ACK, and to what is no SIP at all (no start line of a request,
     or no Via). It goes to where the datagram came from.
     """
-    head = data[:16_384].lstrip(b"\r\n\0").partition(b"\r\n\r\n")[0].decode("utf-8", "surrogateescape")
-    start_line, _, rest = head.partition("\r\n")
+    head = data[:16_384].lstrip(b"\r\n\0").decode("utf-8", "surrogateescape")
+    head = re.sub(r"\r\n?", "\n", head).partition("\n\n")[0]
+    start_line, *rest = re.sub(r"\n[ \t]+", " ", head).split("\n")
     method, _, tail = start_line.partition(" ")
     if not TOKEN.fullmatch(method) or method == "ACK" or not re.search(r" SIP/[0-9]", tail, re.IGNORECASE):
         return None
-    lines = [line for line in re.sub(r"\r\n[ \t]+", " ", rest).split("\r\n") if _ECHOED.match(line)][:64]
+    lines = [line for line in rest if _ECHOED.match(line)][:64]
     if not any(line.lower().startswith("v") for line in lines):
         return None
     for i, line in enumerate(lines):

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from ivr_sim.errors import LocalProtocolError
 from ivr_sim.media import MediaEngine, NoPortFree
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.audio import Audio
 from ivr_sim.sip.pyvoip import (
     BaseCall,
@@ -95,7 +96,7 @@ class Client(BaseClient):
         self.agent = UserAgent(
             phone.reactor,
             phone.take_engine(),
-            server=(self.server, self.port),
+            server=Address(self.server, self.port),
             username=self.username,
             password=self.password,
             host=self.myIP,
@@ -311,7 +312,7 @@ class Phone(BasePhone):
         stopped = self._stop(PhoneStatus.FAILED)
         error = failure.value
         if isinstance(error, RegistrationRefused) and error.status in (401, 403, 407):
-            failure = Failure(AccountRefused(error.status, error.reason, (self.server, self.port)))
+            failure = Failure(AccountRefused(error.status, error.reason, Address(self.server, self.port)))
         return stopped.addCallback(lambda result: failure)
 
     def _stop(self, status: PhoneStatus) -> Deferred[None]:

@@ -10,19 +10,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.digest import DigestGate
+from ivr_sim.sip.grammar import unquote
 from ivr_sim.sip.message import BadMessage, Request
 from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = ["Binding", "Outcome", "Registrar"]
 
-Address = tuple[str, int]
+
+Identity = tuple[str | None, str, int | None, str]
 
 
 @dataclass(frozen=True)
 class Binding:
     """One contact of a user. ``expires`` is a time on the registrar's clock; ``source`` where it registered
-    from; ``call_id`` and ``cseq`` are those of the REGISTER that last renewed it."""
+    from; ``call_id`` and ``cseq`` are those of the REGISTER that last renewed it; ``q``, in thousandths, says
+    how much it is preferred to others."""
 
     user: str
     contact: Uri
@@ -31,6 +35,7 @@ class Binding:
     call_id: str
     cseq: int
     user_agent: str | None = None
+    q: int = 1000
 
 
 @dataclass(frozen=True)
@@ -72,19 +77,27 @@ class Registrar:
         self._default = default
         self._longest = longest
         self._max_contacts = max_contacts
-        self._bindings: dict[str, dict[str, Binding]] = {}
+        self._bindings: dict[str, dict[Identity, Binding]] = {}
 
     def lookup(self, user: str, now: float) -> list[Binding]:
-        """The live bindings of a user, the one renewed last first."""
+        """The live bindings of a user: the most preferred first, of those alike the one renewed last."""
         bindings = self._bindings.get(user, {})
         for key in [key for key, binding in bindings.items() if binding.expires <= now]:
             del bindings[key]
-        return list(reversed(bindings.values()))
+        newest_first = list(reversed(bindings.values()))
+        newest_first.sort(key=lambda binding: -binding.q)
+        return newest_first
 
     def registrations(self, now: float) -> dict[str, list[Binding]]:
         """All users with live bindings."""
         found = {user: self.lookup(user, now) for user in self._bindings}
         return {user: bindings for user, bindings in found.items() if bindings}
+
+    def remove(self, user: str, now: float) -> list[Binding]:
+        """Forget all bindings of a user; gives those that were live."""
+        gone = self.lookup(user, now)
+        self._bindings.pop(user, None)
+        return gone
 
     def register(self, request: Request, source: Address, now: float) -> Outcome:
         """Serve one REGISTER from ``source``. All its contacts take effect, or none (section 10.3 step 7).
@@ -93,8 +106,9 @@ class Registrar:
         """
         verdict = self._gate.check(request, now)
         if verdict.cause in ("missing", "stale"):
-            asked = self._gate.challenge(now, stale=verdict.cause == "stale")
-            return Outcome(401, verdict.cause, verdict.user, (("WWW-Authenticate", asked),))
+            asked = self._gate.challenges(now, stale=verdict.cause == "stale")
+            headers = tuple(("WWW-Authenticate", each) for each in asked)
+            return Outcome(401, verdict.cause, verdict.user, headers)
         if verdict.cause == "malformed":
             return Outcome(400, "malformed", verdict.user)
         if verdict.cause != "ok":
@@ -107,23 +121,25 @@ class Registrar:
         return self._update(user, request, source, now)
 
     def _update(self, user: str, request: Request, source: Address, now: float) -> Outcome:
-        bound = {binding.contact.text: binding for binding in reversed(self.lookup(user, now))}
+        self.lookup(user, now)  # which forgets those that have expired
+        bound = dict(self._bindings.get(user, {}))
         call_id, cseq = request.call_id, request.cseq[0]
         header = _seconds(request.headers.get("Expires"), self._default)
         contacts = request.headers.get_all("Contact")
-        asked: dict[str, tuple[Uri, int]] = {}
+        asked: dict[Identity, tuple[Uri, int, int]] = {}
         if "*" in contacts:
             if len(contacts) > 1 or header != 0:
                 raise BadMessage(400, "Contact: * needs Expires: 0 and no other contact")
-            asked = {binding.contact.text: (binding.contact, 0) for binding in bound.values()}
+            asked = {key: (binding.contact, 0, 0) for key, binding in bound.items()}
         for contact in contacts if "*" not in contacts else ():
             address = NameAddr.parse(contact)
             address.uri.address()  # 416 where no call could go
-            seconds = _seconds(address.params.get("expires"), header)
+            seconds = _seconds(unquote(address.params.get("expires") or ""), header)
             if 0 < seconds < self._shortest:
                 brief = (("Min-Expires", str(self._shortest)),)
                 return Outcome(423, "too_brief", user, brief)
-            asked[_key(address.uri, bound)] = address.uri, min(seconds, self._longest)
+            q = _thousandths(address.params.get("q"))
+            asked[_identity(address.uri)] = address.uri, min(seconds, self._longest), q
         for key in asked:
             old = bound.get(key)
             if old is not None and old.call_id == call_id and cseq <= old.cseq:
@@ -131,30 +147,40 @@ class Registrar:
         agent = request.headers.get("User-Agent")
         added: list[Binding] = []
         removed: list[Binding] = []
-        for key, (uri, seconds) in asked.items():
+        for key, (uri, seconds, q) in asked.items():
             old = bound.pop(key, None)
             if seconds:
-                bound[key] = Binding(user, uri, source, now + seconds, call_id, cseq, agent)
+                bound[key] = Binding(user, uri, source, now + seconds, call_id, cseq, agent, q)
                 added.append(bound[key])
             elif old is not None:
                 removed.append(old)
         while len(bound) > self._max_contacts:
-            removed.append(bound.pop(next(iter(bound))))
+            evicted = bound.pop(next(iter(bound)))
+            if evicted in added:
+                added.remove(evicted)
+            else:
+                removed.append(evicted)
         self._bindings[user] = bound
-        listed = tuple(
-            ("Contact", f"<{binding.contact}>;expires={max(1, round(binding.expires - now))}")
-            for binding in bound.values()
-        )
+        listed = tuple(("Contact", _listed(binding, now)) for binding in bound.values())
         return Outcome(200, "ok", user, listed, tuple(added), tuple(removed))
 
 
-def _key(uri: Uri, bound: Mapping[str, Binding]) -> str:
-    """The text of the bound contact that is the same URI (section 19.1.4, but for parameters), or its own."""
-    for text, binding in bound.items():
-        old = binding.contact
-        if (old.user, old.host.lower(), old.port) == (uri.user, uri.host.lower(), uri.port):
-            return text
-    return uri.text
+def _listed(binding: Binding, now: float) -> str:
+    q = "" if binding.q == 1000 else f";q={binding.q / 1000:g}"
+    return f"<{binding.contact}>;expires={max(1, round(binding.expires - now))}{q}"
+
+
+def _identity(uri: Uri) -> Identity:
+    """What contacts share that are the same URI (section 19.1.4). Of the parameters only the transport
+    counts: others phones change as they like."""
+    return uri.user, uri.host.lower(), uri.port, uri.address().transport
+
+
+def _thousandths(text: str | None) -> int:
+    """A q-value; one that is malformed counts as not given, which is the highest."""
+    if text is None or not re.fullmatch(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?", text):
+        return 1000
+    return round(float(text) * 1000)
 
 
 def _seconds(text: str | None, default: int) -> int:

@@ -27,7 +27,7 @@ class RegistrationRefused(IvrSimError):
 
     def __init__(self, status: int, reason: str, server: Address) -> None:
         hint = "; are the user and its password right?" if status in (401, 403, 407) else ""
-        super().__init__(f"not registered at {server[0]}:{server[1]}: {status} {reason}{hint}")
+        super().__init__(f"not registered at {server}: {status} {reason}{hint}")
         self.status = status
         self.reason = reason
 

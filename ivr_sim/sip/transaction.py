@@ -10,7 +10,9 @@ what it says: sends the request or the last response again, tells its user, sets
     server INVITE       proceeding > accepted (2xx) or completed (3xx-6xx, repeated until ACK) > confirmed
     server non-INVITE   trying > proceeding > completed
 
-Timers carry RFC 3261's letters (table 4); L and M are RFC 6026's. A, E and G double. One is
+Timers carry RFC 3261's letters (table 4); L and M are RFC 6026's. A, E and G double; a transport that is
+reliable (TCP, TLS) repeats what is lost by itself, so there A, E and G are not set, and D, I, J and K, which
+wait for copies, run out at once. "error" is the transport's: the request cannot be delivered. One timer is
 added here: X ends, after 64*T1, what nobody else would: a cancelled INVITE that gets no final answer
 (section 9.1), and a request that our own user never answers, when its sender has given up.
 """
@@ -47,11 +49,12 @@ Timer = Literal["A", "B", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "X"]
 # Messages of the peer: its request again, its ACK, its answers. Those of our user: send *.
 Event = Literal[
     "start", "request", "ACK", "1xx", "2xx", "3xx-6xx", "send 1xx", "send 2xx", "send 3xx-6xx",
-    "A", "B", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "X",
+    "A", "B", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "X", "error",
 ]  # fmt: skip
 # send: the request, or the last response, once (again). ack: acknowledge this 3xx-6xx. pass: this message
-# is for the user. timeout: tell the user that nobody answered (or acknowledged).
-Action = Literal["send", "ack", "pass", "timeout"]
+# is for the user. timeout: tell the user that nobody answered (or acknowledged). fail: tell the user that
+# the request does not get there, as if it had been answered 503 (section 8.1.3.1).
+Action = Literal["send", "ack", "pass", "timeout", "fail"]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,12 @@ class Row:
     stop: tuple[Timer, ...] = ()
 
 
+REPEATING: frozenset[Timer] = frozenset(("A", "E", "G"))  # the message again, where it may be lost
+LINGERING: frozenset[Timer] = frozenset(("D", "I", "J", "K"))  # copies may still come, where there are any
+
 _END = Row("terminated")
 _TIMEOUT = Row("terminated", ("timeout",))
+_FAIL = Row("terminated", ("fail",))
 
 Table = Mapping[tuple[State, Event], Row]
 
@@ -87,6 +94,7 @@ CLIENT_INVITE: Table = {  # section 17.1.1, figure 5; RFC 6026 figure 4
     ("initial", "start"): Row("calling", ("send",), start=("A", "B")),
     ("calling", "A"): Row("calling", ("send",), start=("A",)),
     ("calling", "B"): _TIMEOUT,
+    ("calling", "error"): _FAIL,
     ("calling", "1xx"): Row("proceeding", ("pass",), stop=("A", "B")),
     ("calling", "2xx"): Row("accepted", ("pass",), start=("M",), stop=("A", "B")),
     ("calling", "3xx-6xx"): Row("completed", ("ack", "pass"), start=("D",), stop=("A", "B")),
@@ -104,6 +112,7 @@ CLIENT_NON_INVITE: Table = {  # section 17.1.2, figure 6
     ("initial", "start"): Row("trying", ("send",), start=("E", "F")),
     ("trying", "E"): Row("trying", ("send",), start=("E",)),
     ("trying", "F"): _TIMEOUT,
+    ("trying", "error"): _FAIL,
     ("trying", "1xx"): Row("proceeding", ("pass",)),
     ("trying", "2xx"): Row("completed", ("pass",), start=("K",), stop=("E", "F")),
     ("trying", "3xx-6xx"): Row("completed", ("pass",), start=("K",), stop=("E", "F")),
@@ -156,13 +165,14 @@ _ABSORBED: Mapping[State, Row] = {state: Row(state) for state in get_args(State)
 
 
 class Machine:
-    """One transaction's state, and how long its timers run."""
+    """One transaction's state, and how long its timers run; reliable: the transport loses nothing."""
 
-    def __init__(self, kind: Kind, timers: Timers) -> None:
+    def __init__(self, kind: Kind, timers: Timers, *, reliable: bool = False) -> None:
         self.kind = kind
         self.state: State = "initial"
         self._table = TABLES[kind]
         self._timers = timers
+        self._reliable = reliable
         self._repeats = 0
 
     def step(self, event: Event) -> Row:
@@ -171,9 +181,13 @@ class Machine:
         self.state = row.state
         return row
 
-    def seconds(self, timer: Timer) -> float:
-        """How long a timer that is set now runs (RFC 3261 table 4, over UDP)."""
-        if timer in ("A", "E", "G"):
+    def seconds(self, timer: Timer) -> float | None:
+        """How long a timer that is set now runs (RFC 3261 table 4); None: it is not to be set."""
+        if self._reliable and timer in REPEATING:
+            return None
+        if self._reliable and timer in LINGERING:
+            return 0.0
+        if timer in REPEATING:
             interval: float = self._timers.t1 * 2**self._repeats
             self._repeats += 1
             if timer == "E" and self.state == "proceeding":

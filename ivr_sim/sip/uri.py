@@ -6,21 +6,24 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
-from ivr_sim.sip.grammar import BadMessage, parse_params, quote, unquote
+from ivr_sim.sip.address import DEFAULT_PORTS, TRANSPORTS, Address
+from ivr_sim.sip.grammar import REMEMBERED, BadMessage, parse_params, quote, unquote
 
 __all__ = ["NameAddr", "Uri", "is_host", "parse_port"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?\Z")
 _HOSTPORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?\Z")
+_NOT_IN_URI = re.compile(r'[\s<>"\x00-\x1f\x7f]')
 _USER_SAFE = "-_.!~*'()&=+$,;?/"  # user-unreserved and mark
-# The display name without quotes is tokens (RFC 3261 section 20.10); letters beyond ASCII are let pass,
-# since phones send them.
+# The display name without quotes is tokens (RFC 3261 section 20.10). Phones send more, "Ana (casa)"; all is
+# let pass but what would part a list, or hide where the address begins (RFC 4475 section 3.1.2.15).
 _NAME_ADDR = re.compile(
-    r"""(?P<display>"(?:[^"\\]|\\[^\r\n])*"[ \t]*|[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*)
+    r"""(?P<display>"(?:[^"\\]|\\[^\r\n])*"[ \t]*|[^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*)
         <(?P<uri>[^<>]*)>(?P<params>.*)\Z""",
     re.VERBOSE | re.DOTALL,
 )
@@ -30,11 +33,15 @@ def is_host(text: str) -> bool:
     """Whether a text is a host name, an IPv4 address, or an IPv6 address in brackets."""
     if text.startswith("["):
         try:
-            ipaddress.IPv6Address(text[1:-1])
+            # RFC 3261's grammar lets three colons stand before an IPv4 address (RFC 5118 section 4.10).
+            ipaddress.IPv6Address(text[1:-1].replace(":::", "::"))
         except ValueError:
             return False
         return text.endswith("]")
-    return len(text) <= 255 and _HOSTNAME.match(text) is not None
+    if len(text) > 255 or not _HOSTNAME.match(text):
+        return False
+    # Of other lengths (RFC 1035 section 2.3.4) nothing can be looked up: resolvers raise what they like.
+    return all(0 < len(label) < 64 for label in text.removesuffix(".").split("."))
 
 
 def parse_port(text: str | None) -> int | None:
@@ -73,10 +80,11 @@ class Uri:
         object.__setattr__(self, "text", text + (f"?{self.headers}" if self.headers else ""))
 
     @classmethod
+    @lru_cache(maxsize=REMEMBERED)
     def parse(cls, text: str) -> Uri:
         """Parse a URI of any scheme; raises BadMessage 400 where its own grammar is broken."""
         scheme, colon, rest = text.partition(":")
-        if not (colon and rest and _SCHEME.match(scheme)) or re.search(r'[\s<>"]', text):
+        if not (colon and rest and _SCHEME.match(scheme)) or _NOT_IN_URI.search(text):
             raise BadMessage(400, "Malformed URI")
         if scheme.lower() not in ("sip", "sips"):
             number = rest.partition(";")[0] if scheme.lower() == "tel" else None
@@ -103,17 +111,28 @@ class Uri:
         return self.text
 
     def param(self, name: str) -> str | None:
-        """The value of a parameter, empty if it has none, None if it is not there; any case."""
+        """The value of a parameter, empty if it has none, None if it is not there; any case, unescaped."""
         for key, value in self.params:
-            if key.lower() == name.lower():
-                return value or ""
+            if percent_decode(key).lower() == name.lower():
+                return percent_decode(value or "", errors="surrogateescape")
         return None
 
-    def address(self, default_port: int = 5060) -> tuple[str, int]:
-        """Where a request for this URI goes, IPv6 without brackets. Raises BadMessage 416: not a SIP URI."""
+    @property
+    def target(self) -> str:
+        """What a request to it says as its Request-URI, which may have no headers (section 19.1.5).
+
+        They are left out: a header that a stranger's Contact puts into our requests is none of ours.
+        """
+        return self.text.rpartition("?")[0] if self.headers else self.text
+
+    def address(self) -> Address:
+        """Where a request for this URI goes (RFC 3263 section 4.1 for a numeric address; a transport that is
+        not spoken here counts as UDP). Raises BadMessage 416: not a SIP URI."""
         if self.scheme not in ("sip", "sips"):
             raise BadMessage(416, "Unsupported URI Scheme")
-        return self.host.strip("[]"), self.port or default_port
+        named = (self.param("transport") or "").upper()
+        transport = TRANSPORTS.get("TLS" if self.scheme == "sips" else named, "UDP")
+        return Address(self.host.strip("[]"), self.port or DEFAULT_PORTS[transport], transport)
 
 
 def _param(text: str) -> tuple[str, str | None]:
@@ -135,6 +154,7 @@ class NameAddr:
     params: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
+    @lru_cache(maxsize=REMEMBERED)
     def parse(cls, text: str) -> NameAddr:
         """Parse one value of From, To, Contact, Route or Record-Route. Raises BadMessage 400."""
         text = text.strip(" \t")

@@ -11,16 +11,23 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from ivr_sim import __version__
 from ivr_sim.errors import LocalProtocolError, place
-from ivr_sim.media import MediaEngine, NoPortFree, StreamListener
+from ivr_sim.media import MediaEngine, NoPortFree, StreamListener, srtp_library
+from ivr_sim.sip import sdp
+from ivr_sim.sip.address import DEFAULT_PORTS, in_brackets
 from ivr_sim.sip.callee import CalleeSession
 from ivr_sim.sip.caller import CallerSession
+from ivr_sim.sip.capabilities import ALLOW, decline, hints, lacks
 from ivr_sim.sip.client import UserAgentClient
+from ivr_sim.sip.content import SDP
+from ivr_sim.sip.crypto import KEY_BYTES, SrtpUse
+from ivr_sim.sip.endpoint import SipEndpoint
 from ivr_sim.sip.message import BadMessage, Request
 from ivr_sim.sip.registration import Registration, RegistrationRefused
-from ivr_sim.sip.session import ALLOW, SDP, Session, decline
+from ivr_sim.sip.session import Session
 from ivr_sim.sip.states import CallFailed, Ended, SessionState
+from ivr_sim.sip.tls import Tls
 from ivr_sim.sip.transactions import ServerTransaction, TransactionLayer
-from ivr_sim.sip.transport import Address, UdpEndpoint, local_host
+from ivr_sim.sip.transport import Address, local_host
 from ivr_sim.sip.uri import NameAddr, Uri
 
 __all__ = [
@@ -43,12 +50,14 @@ class UserAgent:
     """One account at one server, and its calls.
 
     reactor: IReactorTime and IReactorUDP. engine: carries the media; started and stopped by its owner.
-    server: host and port of registrar and outbound proxy, which all requests outside of dialogs go to.
+    server: address of registrar and outbound proxy, which all requests outside of dialogs go to, by the
+    transport that it names; what TLS needs is ``tls``.
     host, port: where to listen, 0 for any free port. on_call: is called with each Session that rings;
     without it calls are refused with 486. expires: seconds of a registration. advertise: the address that
     peers off loopback are told, where all addresses are listened on. on_refused: is told of each call that
     cannot be taken as it is offered, and why; the NotAcceptable or BadDescription behind it is its cause.
-    only_from: the one address whose calls are taken; others are refused with 403.
+    only_from: the one address whose calls are taken; others are refused with 403. srtp: whether audio may
+    be encrypted, or must be; calls that do not fit are refused with 488.
     """
 
     def __init__(
@@ -67,13 +76,15 @@ class UserAgent:
         advertise: str | None = None,
         only_from: str | None = None,
         on_refused: Callable[[Request, BadMessage], None] | None = None,
+        srtp: SrtpUse = "off",
+        tls: Tls | None = None,
     ) -> None:
         self.server = server
         self.username = username
         self.on_call = on_call
         self._on_refused = on_refused
-        domain = f"[{server[0]}]" if ":" in server[0] else server[0]
-        self._domain, self._domain_port = domain, None if server[1] == 5060 else server[1]
+        self._domain = in_brackets(server.host)
+        self._domain_port = None if server.port == DEFAULT_PORTS[server.transport] else server.port
         aor = self._address(username)
         self.name_addr = str(NameAddr(display_name or "", aor))
         self._aor = aor
@@ -82,11 +93,16 @@ class UserAgent:
         self._expires = expires
         self._advertise = advertise
         self._only_from = only_from
-        self._endpoint = UdpEndpoint(reactor, host, port, advertise=advertise)
+        if srtp != "off":
+            srtp_library()
+        self._srtp = srtp
+        self._endpoint = SipEndpoint(
+            reactor, host, port, tcp=server.transport == "TCP", tls=tls, advertise=advertise
+        )
         self.layer = TransactionLayer(reactor, self._endpoint, self._requested, on_ack=self._acknowledged)
         self.client = UserAgentClient(self.layer, username=username, password=password, product=PRODUCT)
         self._registration: Registration | None = None
-        self._sessions: dict[tuple[str, str], Session] = {}  # by Call-ID and our tag
+        self._sessions: dict[str, list[Session]] = {}  # by Call-ID: mostly one, two when we call ourselves
         self._forgetting: dict[Session, Any] = {}
         self._stopping: Deferred[None] | None = None
 
@@ -105,7 +121,7 @@ class UserAgent:
     @property
     def sessions(self) -> tuple[Session, ...]:
         """The calls that ring, dial or talk."""
-        return tuple(s for s in self._sessions.values() if s.state is not SessionState.ENDED)
+        return tuple(s for s in self._known if s.state is not SessionState.ENDED)
 
     def start(self) -> Deferred[None]:
         """Listen and register; fires when registered, fails with RegistrationRefused or CannotListen.
@@ -138,7 +154,7 @@ class UserAgent:
         done: Deferred[None] = Deferred()
         self._stopping = done
         self.on_call = None
-        for session in tuple(self._sessions.values()):
+        for session in self._known:
             session.hang_up()
             if session.owes_bye:
                 session.say_bye()
@@ -177,7 +193,7 @@ class UserAgent:
         if uri.scheme != "sip":
             raise BadMessage(416, "Only numbers and sip: addresses can be called")
         session = CallerSession(self, uri, listener, self._engine.open(), self.server)
-        self._sessions[session.call_id, session.local_tag] = session
+        self._sessions.setdefault(session.call_id, []).append(session)
         session.start()
         return session
 
@@ -193,12 +209,20 @@ class UserAgent:
 
     def contact_headers(self, peer: Address) -> tuple[tuple[str, str], ...]:
         """Contact, and what we can: for INVITEs, REGISTERs and their answers."""
-        host, port = self.local_address(peer)
-        return ("Contact", f"<{Uri('sip', self.username, host, port)}>"), ("Allow", ALLOW)
+        here = self.local_address(peer)
+        transport = (("transport", here.transport.lower()),) if here.reliable else ()
+        contact = Uri("sip", self.username, in_brackets(here.host), here.port, transport)
+        return ("Contact", f"<{contact}>"), ("Allow", ALLOW)
 
     def new_session_id(self) -> int:
         """For the o= line of a call's descriptions."""
         return secrets.randbits(31)
+
+    def new_secure(self) -> sdp.Secure | None:
+        """The key of one call's audio, where it may be encrypted."""
+        if self._srtp == "off":
+            return None
+        return sdp.Secure(self._srtp == "required", secrets.token_bytes(KEY_BYTES))
 
     def session_ended(self, session: Session) -> None:
         """Called by a session that has ended: its dialog is remembered for a while."""
@@ -207,8 +231,14 @@ class UserAgent:
 
     def _forget(self, session: Session) -> None:
         self._forgetting.pop(session, None)
-        for key in [key for key, value in self._sessions.items() if value is session]:
-            del self._sessions[key]
+        same = self._sessions[session.call_id]
+        same.remove(session)
+        if not same:
+            del self._sessions[session.call_id]
+
+    @property
+    def _known(self) -> tuple[Session, ...]:
+        return tuple(session for same in self._sessions.values() for session in same)
 
     def _address(self, user: str) -> Uri:
         return Uri("sip", user, self._domain, self._domain_port)
@@ -221,17 +251,19 @@ class UserAgent:
                 session = self._session_of(request)
                 if session is None:
                     server.reply(481)
-                else:
+                elif not lacks(server, request):
                     session.receive(server, request)
-            elif self._only_from is not None and source[0] != self._only_from:
+            elif self._only_from is not None and source.host != self._only_from:
                 server.reply(403)
+            elif Uri.parse(request.uri).scheme not in ("sip", "sips", "tel"):
+                server.reply(416)
             elif request.method == "INVITE":
-                self._invited(server, request)
-            else:
+                if not lacks(server, request):
+                    self._invited(server, request)
+            elif request.method != "OPTIONS" or not lacks(server, request):
                 decline(server, request)
         except BadMessage as error:
-            headers = [("Accept", SDP)] if error.status == 415 else []
-            server.reply(error.status, error.reason, headers=headers)
+            server.reply(error.status, error.reason, headers=hints(error))
             if request.method == "INVITE" and request.to.tag is None and self._on_refused is not None:
                 self._on_refused(request, error)
 
@@ -239,33 +271,28 @@ class UserAgent:
         session = self._session_of(request)
         if session is None:
             # pyVoIP acknowledges with a To tag of its own making; the rest of the dialog's name will do.
-            caller = request.call_id, request.from_.tag
-            named = (
-                s for s in self._sessions.values() if s.dialog and (s.call_id, s.dialog.remote_tag) == caller
-            )
-            session = next(named, None)
+            tag = request.from_.tag
+            same = self._sessions.get(request.call_id, ())
+            session = next((s for s in same if s.dialog and s.dialog.remote_tag == tag), None)
         if session is not None:
             session.acknowledge(request)
 
     def _session_of(self, request: Request) -> Session | None:
-        session = self._sessions.get((request.call_id, request.to.tag or ""))
-        if session is None or session.dialog is None or not session.dialog.owns(request):
-            return None
-        return session
+        return next((s for s in self._sessions.get(request.call_id, ()) if s.owns(request)), None)
 
     def _invited(self, server: ServerTransaction, request: Request) -> None:
         """A new call. Raises BadMessage."""
-        required = request.headers.get_all("Require")
-        if required:
-            server.reply(420, headers=[("Unsupported", ", ".join(required))])
+        accepted = [value.partition(";")[0].strip().lower() for value in request.headers.get_all("Accept")]
+        if accepted and not {SDP, "application/*", "*/*"} & set(accepted):
+            server.reply(406)  # whatever we answer, it holds a session description
             return
+        tag, number = request.from_.tag, request.cseq[0]
         if any(
-            s.call_id == request.call_id
-            and s.dialog is not None
-            and (s.dialog.remote_tag, s.dialog.remote_seq) == (request.from_.tag, request.cseq[0])
-            for s in self._sessions.values()
+            s.dialog is not None and s.dialog.remote_tag == tag and number <= (s.dialog.remote_seq or 0)
+            for s in self._sessions.get(request.call_id, ())
         ):
-            server.reply(482)  # the same call by another way (section 8.2.2.2)
+            # The same call by another way (section 8.2.2.2), though its caller may be further by now.
+            server.reply(482)
             return
         if self.on_call is None:
             server.reply(486)
@@ -281,7 +308,7 @@ class UserAgent:
         except BadMessage:
             stream.close()
             raise
-        self._sessions[session.call_id, server.to_tag] = session
+        self._sessions.setdefault(session.call_id, []).append(session)
         session.ring()
         try:
             self.on_call(session)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from ivr_sim.sip.grammar import TOKEN, BadMessage, parse_params
+from ivr_sim.sip.address import DEFAULT_PORTS, TRANSPORTS, Address
+from ivr_sim.sip.grammar import REMEMBERED, TOKEN, BadMessage, parse_params
 from ivr_sim.sip.uri import is_host, parse_port
 
 __all__ = ["MAGIC", "Via"]
@@ -29,6 +31,7 @@ class Via:
     params: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
+    @lru_cache(maxsize=REMEMBERED)
     def parse(cls, text: str) -> Via:
         """Parse one Via value, white space anywhere that the grammar has it. Raises BadMessage 400."""
         found = _VIA.match(text)
@@ -53,17 +56,19 @@ class Via:
         return parse_port(self.params.get("rport") or None)
 
     @property
-    def reply_address(self) -> tuple[str, int]:
+    def reply_address(self) -> Address:
         """Where the answer goes (RFC 3261 section 18.2.2, RFC 3581 section 4); ``maddr`` is not followed."""
-        return (self.received or self.host).strip("[]"), self.rport or self.port or 5060
+        transport = TRANSPORTS.get(self.transport, "UDP")
+        host = (self.received or self.host).strip("[]")
+        return Address(host, self.rport or self.port or DEFAULT_PORTS[transport], transport)
 
-    def stamped(self, source: tuple[str, int]) -> Via:
+    def stamped(self, source: Address) -> Via:
         """This Via with the address that the message came from; the port only if the sender asked for it."""
         params = {k: v for k, v in self.params.items() if k != "received"}
         if "rport" in params:
-            params["rport"] = str(source[1])
-        if "rport" in params or self.host.strip("[]") != source[0]:
-            params["received"] = source[0]
+            params["rport"] = str(source.port)
+        if "rport" in params or self.host.strip("[]") != source.host:
+            params["received"] = source.host
         return Via(self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:

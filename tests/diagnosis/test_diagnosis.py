@@ -9,15 +9,15 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from ivr_sim.diagnosis import Diagnosis
-from ivr_sim.diagnosis.diagnosis import SOMEBODY_BY, TCP_CLOSED
+from ivr_sim.diagnosis.diagnosis import SOMEBODY_BY
 from ivr_sim.journal import CallAnswered, CallOffered, Finding
 from ivr_sim.media import StreamStats
-from ivr_sim.sip.exchange_event import HostHeard, MessageRefused, Refused, Registered, Unregistered
+from ivr_sim.sip.address import Address
+from ivr_sim.sip.exchange_event import HostHeard, MessageRefused, Refused, TlsTried
 from ivr_sim.sip.message import BadMessage, parse
 from ivr_sim.sip.states import Ended, SessionState
-from ivr_sim.sip.tcp_notice import Knock
 
-DESK = ("192.0.2.9", 5060)
+DESK = Address("192.0.2.9", 5060)
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 
 
@@ -60,40 +60,14 @@ class TestNetwork:
         assert (diagnosis.noise, found()) == (1000, [])
 
 
-class TestTcp:
-    def knock(self, diagnosis: Diagnosis, by: Any, **more: Any) -> None:
-        diagnosis._tcp.on_knock(Knock("192.0.2.9", by, 5061, **more))
-
-    def test_tcp_and_tls_are_told_once(self, diagnosis, journal) -> None:
-        diagnosis.start("127.0.0.1", 5060)
-        for by in ("tcp", "tls", "tcp", "tls"):
-            self.knock(diagnosis, by)
-        tcp, tls = journal.of(Finding)
-        assert (tcp.code, tls.code) == ("tcp_only", "tls_only")
-        assert "on port 5061" in tls.what
-        assert "the port to 5060" in tls.advice
-
-    def test_while_telephones_are_there_that_turn_to_tcp_it_is_closed(self, diagnosis, found) -> None:
-        diagnosis.start("127.0.0.1", 5060)
-        assert diagnosis.tcp_noticed
-        there = {"user": "1001", "contact": "sip:1001@192.0.2.9"}
-        event = Registered(source=DESK, expires_in=60.0, turns_to_tcp=True, **there)
-        diagnosis.exchange_event(event)
-        assert not diagnosis.tcp_noticed
-        diagnosis.exchange_event(Unregistered(**there))
-        assert diagnosis.tcp_noticed
-        assert found() == []
-
-    def test_who_was_led_astray_finds_it_closed_next_time(self, diagnosis, clock, journal) -> None:
-        diagnosis.start("127.0.0.1", 5060)
-        self.knock(diagnosis, "tcp", too_long=True)
-        self.knock(diagnosis, "tcp", too_long=True)
-        assert not diagnosis.tcp_noticed
-        [finding] = journal.of(Finding)
-        assert finding.code == "tcp_for_long_requests"
-        assert "10 minutes" in finding.advice
-        clock.advance(TCP_CLOSED)
-        assert diagnosis.tcp_noticed
+def test_who_tries_tls_is_told_once(diagnosis, journal) -> None:
+    diagnosis.start("127.0.0.1", 5060)
+    for _ in range(2):
+        diagnosis.exchange_event(TlsTried(source=DESK._replace(transport="TCP"), port=5061))
+    [tls] = journal.of(Finding)
+    assert tls.code == "tls_only"
+    assert "on port 5061" in tls.what
+    assert "the port to 5060" in tls.advice
 
 
 class Session(SimpleNamespace):
@@ -137,7 +111,7 @@ class TestCalls:
         session.ended.callback(Ended("remote", None, "hung up"))
         clock.advance(10)
         assert found() == []
-        assert (diagnosis._calls, diagnosis._sessions) == ({}, {})
+        assert (diagnosis._line._calls, diagnosis._line._sessions) == ({}, {})
 
     def test_a_call_that_cannot_be_taken(self, diagnosis, journal) -> None:
         diagnosis.start("127.0.0.1", 5060)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ivr_sim.diagnosis.telephones import ANSWER, GRACE, MAX_PENDING, TURNING, Telephones
+from ivr_sim.diagnosis.telephones import ANSWER, GRACE, MAX_PENDING, Telephones
 from ivr_sim.diagnosis.teller import Teller
 from ivr_sim.journal import Finding
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.exchange_event import (
     Admitted,
     CallRouted,
@@ -20,25 +21,19 @@ from ivr_sim.sip.exchange_event import (
     Unregistered,
 )
 
-DESK = ("192.0.2.9", 5060)
+DESK = Address("192.0.2.9", 5060)
 CONTACT = "sip:1001@192.0.2.9:5060"
 LEFT = Unregistered(user="1001", contact=CONTACT)
 
 
 @pytest.fixture
-def turns() -> list[bool]:
-    return []
-
-
-@pytest.fixture
-def telephones(clock, journal, turns):
+def telephones(clock, journal):
     made = Telephones(
         clock,
         Teller(clock, journal),
         accounts=("1001", "1002"),
         domain="ivr.test",
         addresses="192.0.2.1",
-        on_turners=turns.append,
     )
     yield made
     made.close()
@@ -155,10 +150,10 @@ class TestChallenge:
 
     def test_scanners_are_not_waited_for(self, telephones, clock, found) -> None:
         for n in range(3000):
-            telephones.read(Challenged(method="REGISTER", user=f"x{n}", source=("192.0.2.66", n)))
+            telephones.read(Challenged(method="REGISTER", user=f"x{n}", source=Address("192.0.2.66", n)))
         assert clock.getDelayedCalls() == []
         for n in range(3000):
-            telephones.read(Challenged(method="REGISTER", user="1001", source=("192.0.2.66", n)))
+            telephones.read(Challenged(method="REGISTER", user="1001", source=Address("192.0.2.66", n)))
         assert len(clock.getDelayedCalls()) == MAX_PENDING
         clock.advance(ANSWER)
         assert found() == ["no_credentials"]
@@ -193,17 +188,17 @@ class TestRegistration:
     def test_a_call_from_another_address(self, telephones, journal) -> None:
         telephones.read(routed())  # never registered: nothing to compare with
         telephones.read(registered())
-        telephones.read(routed(("192.0.2.9", 40000)))
+        telephones.read(routed(Address("192.0.2.9", 40000)))
         assert journal.of(Finding) == []
-        telephones.read(routed(("198.51.100.7", 5060)))
+        telephones.read(routed(Address("198.51.100.7", 5060)))
         [finding] = journal.of(Finding)
         assert finding.code == "other_address"
         assert "calls from 198.51.100.7, and has registered from 192.0.2.9" in finding.what
 
     def test_two_telephones_of_one_account_may_both_call(self, telephones, found) -> None:
         telephones.read(registered())
-        telephones.read(registered(source=("198.51.100.7", 5060), contact="sip:1001@198.51.100.7"))
-        telephones.read(routed(("198.51.100.7", 5060)))
+        telephones.read(registered(source=Address("198.51.100.7", 5060), contact="sip:1001@198.51.100.7"))
+        telephones.read(routed(Address("198.51.100.7", 5060)))
         assert found() == []
 
     def test_after_it_has_worked_the_same_mistake_is_told_again(self, telephones, found) -> None:
@@ -212,40 +207,3 @@ class TestRegistration:
             telephones.read(refused("wrong_password"))
             telephones.read(registered())
         assert found() == ["wrong_password"] * 2
-
-    def test_telephones_that_turn_to_tcp(self, telephones, clock, turns) -> None:
-        telephones.read(registered(turns_to_tcp=True))
-        telephones.read(registered(user="1002", contact="sip:1002@x", turns_to_tcp=True))
-        telephones.read(Unregistered(user="1001", contact=CONTACT))
-        assert turns[-1] is True
-        clock.advance(60 + GRACE)
-        assert turns[-1] is False
-
-    def test_one_that_registers_may_turn_to_tcp_the_moment_it_has(self, telephones, clock, turns) -> None:
-        challenged = Challenged(method="REGISTER", user="1001", source=DESK, turns_to_tcp=True)
-        telephones.read(challenged)
-        telephones.read(admitted())
-        assert turns == [True]
-        for _ in range(3):  # and it renews that
-            telephones.read(registered(turns_to_tcp=True))
-            clock.advance(TURNING)
-        assert turns == [True]
-
-    @pytest.mark.parametrize(
-        "end", [refused("wrong_password"), Unregistered(user="1001", contact=CONTACT), None]
-    )
-    def test_one_that_does_not_register_after_all(self, telephones, clock, turns, end) -> None:
-        telephones.read(registered(turns_to_tcp=True))
-        telephones.read(Unregistered(user="1001", contact=CONTACT))
-        telephones.read(Challenged(method="REGISTER", user="1001", source=DESK, turns_to_tcp=True))
-        assert turns == [True, False, True]
-        if end is None:
-            clock.advance(TURNING)
-        else:
-            telephones.read(end)
-        assert turns == [True, False, True, False]
-
-    def test_scanners_that_look_like_them_do_not_matter(self, telephones, turns) -> None:
-        for n in range(1000):
-            telephones.read(Challenged(method="REGISTER", user=f"x{n}", source=DESK, turns_to_tcp=True))
-        assert turns == []

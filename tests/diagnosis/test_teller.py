@@ -14,29 +14,29 @@ def teller(clock, journal) -> Teller:
     return Teller(clock, journal)
 
 
-def tell(teller: Teller, source: tuple[str, str] = PHONE, code: str = "tcp_only") -> None:
-    teller.tell(code, source, host=source[0], user=source[1], knocked=1, port=2)
+def tell(teller: Teller, source: tuple[str, str] = PHONE, code: str = "bad_credentials") -> None:
+    teller.tell(code, source, host=source[0], user=source[1], knocked=1, port=2, deed="call")
 
 
 def test_once_and_again_after_a_while(teller, clock, found) -> None:
     tell(teller)
     clock.advance(AGAIN - 1)
     tell(teller)
-    assert found() == ["tcp_only"]
+    assert found() == ["bad_credentials"]
     tell(teller, code="tls_only")
     clock.advance(1)
     tell(teller)
-    assert found() == ["tcp_only", "tls_only", "tcp_only"]
+    assert found() == ["bad_credentials", "tls_only", "bad_credentials"]
 
 
 def test_what_has_worked_meanwhile_is_told_anew(teller, found) -> None:
     tell(teller)
     teller.forget(("192.0.2.9", "1002"))
     tell(teller)
-    assert found() == ["tcp_only"]
+    assert found() == ["bad_credentials"]
     teller.forget(PHONE)
     tell(teller)
-    assert found() == ["tcp_only"] * 2
+    assert found() == ["bad_credentials"] * 2
 
 
 def test_a_host_that_tries_many_users_is_a_scanner(teller, found) -> None:

@@ -14,6 +14,7 @@ from ivr_sim.dialogue.services import AlreadyPaid, Approved, Unknown
 from ivr_sim.journal import EntryAccepted
 from ivr_sim.ledger import Intent
 from ivr_sim.legs import LegCall
+from ivr_sim.legs.keys import CallerKeys
 
 from .conftest import PAYABLE
 from .random_calls.running import SEED, Broken, runner
@@ -128,17 +129,7 @@ def _times_out_a_tick_early(monkeypatch):
 
 
 def _times_out_while_a_key_is_held(monkeypatch):
-    class Unheld(dict):
-        def __bool__(self):
-            return False
-
-    answer = LegCall.answered
-
-    def answered(self):
-        self._down = Unheld()
-        answer(self)
-
-    monkeypatch.setattr(LegCall, "answered", answered)
+    monkeypatch.setattr(CallerKeys, "held", False)
 
 
 def _publishes_the_card(monkeypatch):

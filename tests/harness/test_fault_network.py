@@ -18,13 +18,14 @@ from twisted.internet.task import deferLater
 from ivr_sim.harness.fault_network import Impairment, lossy, rtp_through, sip_reactor
 from ivr_sim.harness.faults import Faults
 from ivr_sim.media import FRAME_SAMPLES, MediaEngine, Samples
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.memory import MemoryReactor
 from ivr_sim.sip.message import Request, Response, parse
 from ivr_sim.sip.states import SessionState
 from ivr_sim.sip.user_agent import Session, UserAgent
 
-SERVER = ("127.0.0.1", 5060)
+SERVER = Address("127.0.0.1", 5060)
 PACKETS = 20_000
 
 

@@ -153,7 +153,7 @@ def says_instead(name: str, other: str) -> Defect:
 
 def late_barge_in(patch: Patch) -> None:
     """A key cuts the prompt in the journal at once, and in the ear 0.3 s later."""
-    stop, frame = Speech.stop, Speech.frame
+    stop, frame, steady = Speech.stop, Speech.frame, Speech.steady
     left: dict[int, list[np.ndarray]] = {}
 
     def late(self: Speech, cut_by: Any) -> None:
@@ -166,6 +166,7 @@ def late_barge_in(patch: Patch) -> None:
 
     patch.setattr(Speech, "stop", late)
     patch.setattr(Speech, "frame", still)
+    patch.setattr(Speech, "steady", property(lambda self: 0 if left.get(id(self)) else steady.fget(self)))
 
 
 def no_barge_in(patch: Patch) -> None:

@@ -85,7 +85,8 @@ steps:
 def test_a_bad_network_is_the_telephones(place, tmp_path):
     text = HURRY.read_text(encoding="utf-8")
     path = written(tmp_path, text + "faults: {sip_lost_ack: 1, rtp_loss: 0.02, rtp_reorder: 0.05}\nseed: 7\n")
-    (verdict,) = place(path)
-    assert (verdict.verdict, verdict.failure, verdict.seed) == ("pass", None, 7)
-    ladder = (tmp_path / "kept-None" / verdict.folder / "ladder.txt").read_text()
+    # Events, as a machine that stands still for half a second costs tones, whatever the network does.
+    (verdict,) = place(path, "rfc4733")
+    assert (verdict.verdict, verdict.failure, verdict.reason, verdict.seed) == ("pass", None, None, 7)
+    ladder = (tmp_path / "kept-rfc4733" / verdict.folder / "ladder.txt").read_text()
     assert ladder.count("200 OK (INVITE)") > 2  # told again, since no ACK came

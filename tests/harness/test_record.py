@@ -43,6 +43,7 @@ from ivr_sim.journal import (
     PromptStarted,
     Record,
 )
+from ivr_sim.media import MediaEngine
 from ivr_sim.merchant import Merchant
 from ivr_sim.node import Node, local_now, local_today
 
@@ -310,10 +311,11 @@ class TestLabel:
         assert len(line.told) == 1
 
 
-CARD = {"ask_card": [VISA], "ask_expiry": ["1230"], "ask_cvv": ["123"], "approved": ["!"]}
+# Who keys tones may lose some to a machine that stands still, and would be asked again.
+CARD = {"ask_card": [VISA] * 3, "ask_expiry": ["1230"] * 3, "ask_cvv": ["123"] * 3, "approved": ["!"]}
 CALLERS = {
-    "1001": Script(answers={"welcome": ["123456#"], "amount": ["1"], **CARD}, barge_in=True, delay=0.2,
-                   by="inband", key_ms=60, gap_ms=60),
+    "1001": Script(answers={"welcome": ["123456#"], "ask_key": ["123456#"] * 2, "amount": ["1"] * 3, **CARD},
+                   barge_in=True, delay=0.2, by="inband", key_ms=60, gap_ms=60),
     "1002": Script(answers={"welcome": ["999999#"], "ask_key": ["234567#"], "amount": ["2"],
                             "rejected": ["!"]}, barge_in=True, delay=0.3, by="rfc4733", key_ms=60),
     "1003": Script(answers={"welcome": ["345678#"], "amount": ["1"], "ask_card": ["4111111!"]},
@@ -323,14 +325,19 @@ CALLERS = {
 }  # fmt: skip
 
 
+STOOD_STILL_MS = 400  # audio that is half a second late is left out by who sends it, and a key with it
+
+
 @pytest.fixture(scope="module")
 def recorded(on_reactor, tmp_path_factory) -> tuple[Path, list[Record], dict[str, Recorded]]:
-    """Four real calls at once, each keyed in its own way: the folder, the journal, what became of each."""
-    data = tmp_path_factory.mktemp("record")
-    told: dict[str, Recorded] = {}
-    records: list[Record] = []
+    """Four real calls at once, each keyed in its own way: the folder, the journal, what became of each.
 
-    async def place() -> None:
+    They are held anew, twice at most, if the machine stood still meanwhile.
+    """
+
+    async def place(data: Path) -> tuple[float, list[Record], dict[str, Recorded]]:
+        told: dict[str, Recorded] = {}
+        records: list[Record] = []
         journal = Journal(local_now)
         merchant = Merchant(reactor, data / "services", now=local_now)
         recorder = CallRecorder(
@@ -348,6 +355,8 @@ def recorded(on_reactor, tmp_path_factory) -> tuple[Path, list[Record], dict[str
                 Decimal("200.00"), "Cargo IVR", f"ord-{key}", expires_in=timedelta(hours=1), key=key
             )
         await node.start()
+        witness = MediaEngine(reactor)
+        witness.start()
 
         async def call(user: str) -> None:
             phone = node.phone(user)
@@ -355,12 +364,20 @@ def recorded(on_reactor, tmp_path_factory) -> tuple[Path, list[Record], dict[str
             await Caller(phone, journal).call("5000", CALLERS[user])
             await phone.stop()
 
-        await gatherResults([Deferred.fromCoroutine(call(user)) for user in CALLERS])
-        await node.settle()
-        await node.stop()
-        await merchant.stop()
+        try:
+            await gatherResults([Deferred.fromCoroutine(call(user)) for user in CALLERS])
+        finally:
+            witness.stop()
+            await node.settle()
+            await node.stop()
+            await merchant.stop()
+        return witness.beat.worst_ms, records, told
 
-    on_reactor(place, seconds=60)
+    for _ in range(3):
+        data = tmp_path_factory.mktemp("record")
+        worst_ms, records, told = on_reactor(place, data, seconds=60)
+        if worst_ms < STOOD_STILL_MS:
+            break
     return data, records, told
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ivr_sim.harness.workers import Frames, framed
+from ivr_sim.pipes import Frames, framed
 
 CALLS = Path(__file__).parents[2] / "fixtures" / "calls"
 
@@ -37,7 +37,7 @@ folder, calls, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 async def main():
     cases = find_cases([calls])
     if how == "stillborn":
-        workers.PROGRAM = "raise SystemExit(7)"
+        workers.COMMAND = [sys.executable, "-c", "raise SystemExit(7)"]
     crew = Crew(reactor, Manner(data=folder), workers=2)
     held = [Deferred.fromCoroutine(crew.replay(case)) for case in cases[:4]]
     if how == "killed":

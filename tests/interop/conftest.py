@@ -28,9 +28,12 @@ import pytest
 import yaml
 from twisted.internet import reactor
 
+from ivr_sim.diagnosis import Diagnosis
 from ivr_sim.journal import CallOffered, Journal, PromptStarted, Record
 from ivr_sim.merchant import Merchant
-from ivr_sim.node import Node, local_now
+from ivr_sim.node import DOMAIN, Node, local_now
+from ivr_sim.sip.address import Address
+from ivr_sim.sip.tls import Tls
 
 ROOT = Path(__file__).parents[2]
 SOFTPHONES = ROOT / "fixtures" / "softphones"
@@ -106,14 +109,14 @@ WAYS = {"play": "inband", "press": "rfc4733", "info": "info"}
 class Softphone:
     """A telephone's process. Its words are counted: ``answered`` and ``ended`` come once for each call."""
 
-    def __init__(self, client: Client, server: str, user: str, password: str) -> None:
+    def __init__(self, client: Client, server: str, user: str, password: str, *options: str) -> None:
         self.client = client
         self.user = user
         self._output: list[str] = []
         self._changed = threading.Condition()
         self._over = False
         self.process = subprocess.Popen(
-            [sys.executable, str(SOFTPHONES / f"{client.name}_phone.py"), server, user, password],
+            [sys.executable, str(SOFTPHONES / f"{client.name}_phone.py"), *options, server, user, password],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, name=f"{client.name} {user}", daemon=True)
@@ -171,19 +174,26 @@ class Softphone:
 
 
 class House:
-    """An IVR on the running reactor with accounts for every telephone, and what its journal says of each."""
+    """An IVR on the running reactor with accounts for every telephone, and what its journal says of each.
 
-    def __init__(self, folder: Path, users: tuple[str, ...]) -> None:
+    tls: with it, SRTP is required as well, and what is wrong is told.
+    """
+
+    def __init__(self, folder: Path, users: tuple[str, ...], *, tls: Tls | None = None) -> None:
         self.folder = folder
         self.records: dict[str, list[Record]] = {user: [] for user in users}
         self.followers: dict[str, Callable[[Record], None]] = {}
         self._callers: dict[str | None, str] = {}
-        journal = Journal(local_now)
+        journal = self.journal = Journal(local_now)
         journal.subscribe(self._follow)
+        secure: dict[str, Any] = {}
+        if tls is not None:
+            diagnosis = Diagnosis(reactor, journal, domain=DOMAIN, accounts=users, srtp="required")
+            secure = {"tls": tls, "srtp": "required", "diagnosis": diagnosis}
         self.merchant = Merchant(reactor, folder / "services", now=local_now)
         self.node = Node(
-            reactor, self.merchant, journal, data=folder, accounts=(*users, "studio", "ringer"),
-        )  # fmt: skip
+            reactor, self.merchant, journal, data=folder, accounts=(*users, "studio", "ringer"), **secure
+        )
         self.studios: list[Any] = []
         self.ringing: list[Any] = []
         self._agents: list[Any] = []
@@ -207,8 +217,12 @@ class House:
         return f"127.0.0.1:{self.node.exchange.port}"
 
     @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self.node.exchange.port
+    def tls_server(self) -> str:
+        return f"127.0.0.1:{self.node.exchange.tls_port}"
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.node.exchange.port)
 
     def issue(self, user: str, key: str) -> None:
         """A payment key for one caller's own order."""
@@ -329,11 +343,12 @@ def phones(house: House) -> Iterator[Callable[[Client, str], Softphone]]:
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The tools of this folder."""
-    studio = import_module(".studio", __package__)
+    studio, payment = (import_module(name, __package__) for name in (".studio", ".payment"))
     return SimpleNamespace(
         until=until, pause=pause,
         snr_db=studio.snr_db, write_keys=studio.write_keys, write_tone=studio.write_tone,
-        Softphone=Softphone, cards=CARDS, ways=WAYS, clients={c.name: c for c in CLIENTS},
+        Softphone=Softphone, House=House, Payment=payment.Payment, paid=payment.paid,
+        cards=CARDS, ways=WAYS, clients={c.name: c for c in CLIENTS},
     )  # fmt: skip
 
 

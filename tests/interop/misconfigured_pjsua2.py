@@ -1,9 +1,9 @@
 """A pjsua2 softphone that is set up wrongly: it registers, dials 5000 if it can, and ends.
 
-    misconfigured_pjsua2.py PORT USER PASSWORD [tcp] [srtp] [g722] [long]
+    misconfigured_pjsua2.py PORT USER PASSWORD [tcp] [tls AUTHORITIES] [srtp] [g722] [long]
 
-tcp: its only transport. srtp: mandatory. g722: its only codec. long: requests beyond 1300 bytes, with UDP and
-TCP to choose from. It prints ``registration STATUS REASON`` and ``call STATUS REASON``.
+tcp, tls: its only transport. srtp: mandatory. g722: its only codec. long: requests beyond 1300 bytes, by UDP
+or TCP. It prints ``registration STATUS REASON`` and ``call STATUS REASON``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ def main() -> None:
     config = pj.EpConfig()
     config.logConfig.level = config.logConfig.consoleLevel = 0
     endpoint.libInit(config)
-    if "tcp" not in wrong:
+    if "tls" in wrong:
+        encrypted = pj.TransportConfig()
+        encrypted.tlsConfig.CaListFile = wrong[wrong.index("tls") + 1]
+        encrypted.tlsConfig.verifyServer = True
+        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, encrypted)
+    elif "tcp" not in wrong:
         endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, pj.TransportConfig())
     if "tcp" in wrong or "long" in wrong:
         endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, pj.TransportConfig())
@@ -45,7 +50,8 @@ def main() -> None:
 
     settings = pj.AccountConfig()
     settings.idUri = f"sip:{user}@127.0.0.1:{port}"
-    settings.regConfig.registrarUri = f"sip:127.0.0.1:{port}" + (";transport=tcp" if "tcp" in wrong else "")
+    server = f"127.0.0.1:{port}" + "".join(f";transport={by}" for by in ("tcp", "tls") if by in wrong)
+    settings.regConfig.registrarUri = f"sip:{server}"
     settings.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, password))
     if "srtp" in wrong:
         settings.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
@@ -69,7 +75,7 @@ def main() -> None:
             header = pj.SipHeader()
             header.hName, header.hValue = "X-Long", "a" * 1300
             options.txOption.headers.append(header)
-        call.makeCall(f"sip:5000@127.0.0.1:{port}", options)
+        call.makeCall(f"sip:5000@{server}", options)
         until(lambda: call.final)
         print("call", call.final, flush=True)
         account.setRegistration(False)

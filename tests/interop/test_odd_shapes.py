@@ -20,6 +20,7 @@ import pytest
 import dtmf
 from ivr_sim.journal import CallAnswered, CallEnded, EntryAccepted, KeyPressed
 from ivr_sim.media import PCMA, PCMU
+from ivr_sim.sip.address import Address
 
 pytestmark = [pytest.mark.interop, pytest.mark.sip]
 
@@ -93,8 +94,8 @@ SHAPES = (
 class Wire:
     """A SIP telephone of sockets and text."""
 
-    def __init__(self, server: tuple[str, int], user: str, shape: Shape = SHAPES[0]) -> None:
-        self.server, self.user, self.shape = server, user, shape
+    def __init__(self, server: Address, user: str, shape: Shape = SHAPES[0]) -> None:
+        self.server, self.user, self.shape = (server.host, server.port), user, shape
         self.sip, self.rtp = udp(), udp()
         self.sip.settimeout(0.5)
         self.rtp.setblocking(False)

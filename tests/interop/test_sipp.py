@@ -77,13 +77,23 @@ class Scenario:
         self._request("INVITE", OFFER.format(version=self._number + 1, direction=direction), inside=inside)
         return self
 
-    def answered(self) -> Scenario:
+    def invite_without_an_offer(self) -> Scenario:
+        """The callee is to offer; the answer goes with the ACK."""
+        self._request("INVITE", EMPTY, inside=self._number > 0)
+        return self
+
+    def answered(self, body: str = EMPTY) -> Scenario:
         self._steps += [
             '  <recv response="100" optional="true"/>',
             '  <recv response="180" optional="true"/>',
             '  <recv response="200" rrs="true"/>',
         ]
-        self._request("ACK", EMPTY, inside=True, number=self._number)
+        self._request("ACK", body, inside=True, number=self._number)
+        return self
+
+    def update(self, body: str) -> Scenario:
+        self._request("UPDATE", body, inside=True)
+        self._steps.append('  <recv response="200"/>')
         return self
 
     def pause(self, seconds: float) -> Scenario:
@@ -310,6 +320,33 @@ def test_audio_comes_back_and_a_hold_is_resumed(
     assert snr > 35
     report.row("sipp", features[1], "passed", f"SNR {snr:.1f} dB after it")
     report.row("sipp", features[2], "passed")
+
+
+def test_a_late_offer_and_a_codec_changed_by_re_invite_and_by_update(
+    house: Any, kit: Any, report: Any, sipp: Any, on_reactor: Any
+) -> None:
+    features = ("offer in the 200, answer in the ACK", "PCMU to PCMA by re-INVITE", "and back by UPDATE")
+    for feature in features:
+        report.row("sipp", feature, "failed")
+    peer = sipp("sipp")
+    ulaw = [OFFER.format(version=n, direction="sendrecv") for n in (1, 3, 4)]
+    alaw = OFFER.replace("AVP 0", "AVP 8").replace("rtpmap:0 PCMU", "rtpmap:8 PCMA")
+    script = Scenario("sipp").invite_without_an_offer().answered(ulaw[0]).pause(3)
+    script.invite_without_an_offer().answered(alaw.format(version=2, direction="sendrecv")).pause(3)
+    script.update(ulaw[2]).pause(3).hang_up()
+    before = len(house.studios)
+    process = peer.start(script.write(peer.folder / "late.xml"), "studio", "-rtp_echo")
+    studio = kit.until(lambda: house.studios[before:], "the studio was called")[0]
+    for feature, codec in zip(features, ("PCMU", "PCMA", "PCMU"), strict=True):
+        kit.until(lambda codec=codec: studio.session.codec == codec, codec)
+        at = len(studio.frames) + 25
+        kit.until(lambda at=at: len(studio.frames) > at + 100, "two seconds of sound")
+        snr, _ = kit.snr_db(np.concatenate(studio.frames[at : at + 100]))
+        assert snr > 35
+        report.row("sipp", feature, "passed", f"SNR {snr:.1f} dB")
+    ended = on_reactor(lambda: studio.session.ended)
+    peer.ended(process)
+    assert (ended.by, ended.status) == ("remote", None)
 
 
 def test_calling_off_while_it_rings(house: Any, kit: Any, report: Any, sipp: Any, on_reactor: Any) -> None:

@@ -20,6 +20,7 @@ import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
 from ivr_sim.journal import CallEnded, EntryAccepted, EntryRefused, KeyPressed, RecordingWritten
+from ivr_sim.media import beat
 
 pytestmark = pytest.mark.sip
 
@@ -62,6 +63,9 @@ def scene(command, on_reactor, tmp_path_factory, scenes) -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch, scenes.under_test(), scenes.everything_logged(folder / "log"):
         patch.setenv("TMPDIR", str(temporary))
         patch.setattr(tempfile, "tempdir", None)
+        patch.setattr(
+            beat, "OVERLOADED", 100.0
+        )  # callers and lines share one process here; all are to be taken
         on_reactor(play, seconds=100)
     users = {user: house for house in houses for user in house.plans}
     return SimpleNamespace(folder=folder, of=lambda user: users[user].of(user))

@@ -134,8 +134,12 @@ def test_objects_show_nothing_of_what_was_keyed(on_reactor, tmp_path, scenes, se
             except Exception as error:  # the journal would only log it
                 shown.append(repr(error))
 
-    with scenes.under_test():
-        on_reactor(scenes.replayed, tmp_path, keyed(scenes, scenes.MASTERCARD), watch=watch)
+    gc.freeze()  # what earlier tests left is not looked at: their payment keys may look like part of a card
+    try:
+        with scenes.under_test():
+            on_reactor(scenes.replayed, tmp_path, keyed(scenes, scenes.MASTERCARD), watch=watch)
+    finally:
+        gc.unfreeze()
     (tmp_path / "objects").write_text("\n".join(shown))
     assert len(shown) > 200
     assert any("CardNumber(" in thing for thing in shown)

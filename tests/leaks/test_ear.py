@@ -22,7 +22,7 @@ def masked(sound: np.ndarray, spans: list[tuple[float, float]]) -> np.ndarray:
     for n in range(0, len(sound), 160):
         recorder.append(sound[n : n + 160], None)
     recorder.mask(spans)
-    [kept] = recorder._blocks
+    kept = recorder._kept
     return kept[:, 0]
 
 

@@ -188,7 +188,7 @@ def test_a_planted_leak_is_found(on_reactor, tmp_path, monkeypatch, scenes, sear
 
 
 def no_mask(recorder: Recorder, mask: Callable[..., None], secret: Any, published: Any) -> None:
-    recorder._blocks = [recorder._sound()]
+    recorder._kept = recorder._sound()
     recorder.masked = True
 
 
@@ -196,10 +196,10 @@ def a_mask_too_short(recorder: Recorder, mask: Callable[..., None], secret: Any,
     """40 ms at the beginning and at the end of what should be masked are left."""
     before = recorder._sound()
     mask(secret, published=published)
-    hidden = (before != recorder._blocks[0])[:, 0]
+    hidden = (before != recorder._kept)[:, 0]
     for first, last in _runs(hidden):
         for part in (slice(first, first + 640), slice(last - 640, last)):
-            recorder._blocks[0][part] = before[part]
+            recorder._kept[part] = before[part]
 
 
 def tones_under_the_neutral_one(
@@ -207,8 +207,8 @@ def tones_under_the_neutral_one(
 ) -> None:
     before = recorder._sound()
     mask(secret, published=published)
-    changed = before != recorder._blocks[0]
-    recorder._blocks[0] += np.where(changed, before // 8, 0).astype(np.int16)
+    changed = before != recorder._kept
+    recorder._kept += np.where(changed, before // 8, 0).astype(np.int16)
 
 
 def an_unmasked_copy_in_the_temporary_folder(

@@ -171,6 +171,47 @@ class TestReceiver:
             packets.append(((1000 + segment * 0xFFFF) & 0xFFFFFFFF, event_payload(9, duration, end=end)))
         assert presses(receive(packets)) == [("9", 20000)]
 
+    @pytest.mark.parametrize("lost_ms", [(8000, 8400), (8100, 8260), (16000, 16700)])
+    def test_a_long_key_is_one_key_though_its_segments_meet_in_a_gap(self, lost_ms):
+        receiver, out = EventReceiver(), []
+        for tick in range(1, 1001):
+            out += receiver.tick(tick)
+            if not lost_ms[0] <= 20 * tick < lost_ms[1]:
+                segment, duration = divmod(160 * tick, 0xFFFF)
+                payload = event_payload(9, duration, end=tick == 1000)
+                out += receiver.receive(SSRC, 1000 + segment * 0xFFFF, payload, tick)
+        [(digit, duration_ms)] = presses(out)
+        assert digit == "9"
+        assert lost_ms[0] - 40 <= duration_ms <= 20000
+
+    def test_a_key_whose_duration_seems_to_shrink_is_as_long_as_it_was(self):
+        packets = [(1000, event_payload(1, d)) for d in (160, 480, 320)]
+        assert presses(receive(packets)) == [("1", 60)]
+
+    def test_several_events_in_a_packet_follow_each_other(self):
+        both = event_payload(1, 400, end=True) + event_payload(2, 480, end=True)
+        assert presses(receive([(1000, both)] * 3)) == [("1", 50), ("2", 60)]
+        # The second goes on in packets of its own, from where the first ended.
+        held = event_payload(1, 400, end=True) + event_payload(2, 160)
+        packets = [(1000, held), (1400, event_payload(2, 320)), (1400, event_payload(2, 480, end=True))]
+        assert presses(receive(packets)) == [("1", 50), ("2", 60)]
+
+    @pytest.mark.parametrize("first", [event_payload(5, 800, end=True), event_payload(5, 800)])
+    def test_what_fills_a_packet_up_is_no_key(self, first):
+        assert presses(receive([(1000, first + bytes(156))])) == [("5", 100)]
+        assert presses(receive([(1000, first + b"\x00\x8a")])) == [("5", 100)]
+
+    def test_events_that_go_on_without_end_in_one_packet_are_bounded(self):
+        payload = b"".join(event_payload(n % 16, 160, end=True) for n in range(400))
+        assert len(presses(EventReceiver().receive(SSRC, 0, payload, 0))) == 8
+
+    def test_another_key_at_the_same_timestamp_is_another_key(self):
+        packets = [(1000, p) for p in payloads("1", 60) + payloads("2", 60) + payloads("1", 60)[-1:]]
+        assert presses(receive(packets)) == [("1", 60), ("2", 60)]
+
+    def test_the_reserved_bit_means_nothing(self):
+        assert presses(receive([(1000, b"\x05\xca\x03\x20")])) == [("5", 100)]
+
     def test_over_the_wrap_of_timestamps(self):
         packets = [(0xFFFFFFF0, event_payload(1, 160, end=True)), (0x500, event_payload(2, 160, end=True))]
         assert presses(receive(packets)) == [("1", 20), ("2", 20)]

@@ -27,6 +27,7 @@ from ivr_sim.media import FRAME_SAMPLES, PCMU, MediaEngine, Recorder
 from ivr_sim.media.telephone_event import KEYS, event_payload
 from ivr_sim.node import local_now
 from ivr_sim.sip import digest
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.exchange import Exchange
 from ivr_sim.sip.message import Request, Response, parse, response_to
 from ivr_sim.sip.session import Session
@@ -239,7 +240,7 @@ def event_payloads(keys: str, *, first: int) -> dict[int, tuple[int, bytes]]:
 
 
 class Knocker(Protocol):
-    """A telephone that was told to use TCP, or TLS on it."""
+    """A telephone that was told to use TLS."""
 
     def __init__(self, first: bytes) -> None:
         self.first = first
@@ -286,16 +287,11 @@ class Stage:
         accounts = dict.fromkeys((*names, "nobody", "ivr"), PASSWORD)
         engine = MediaEngine(reactor, keys=dtmf.KEYS_12)
         engine.start()
-        while True:
-            diagnosis = Diagnosis(reactor, self.journal, domain="ivr.test", accounts=(*names, "nobody"))
-            exchange = Exchange(reactor, accounts=accounts, lines=["ivr"], on_event=diagnosis.exchange_event)
-            exchange.start()
-            diagnosis.start(HERE, exchange.port)
-            if diagnosis.tcp_noticed:
-                break
-            await diagnosis.stop()  # somebody else has the TCP port of that number
-            await exchange.stop()
-        server = HERE, exchange.port
+        diagnosis = Diagnosis(reactor, self.journal, domain="ivr.test", accounts=(*names, "nobody"))
+        exchange = Exchange(reactor, accounts=accounts, lines=["ivr"], on_event=diagnosis.exchange_event)
+        exchange.start()
+        diagnosis.start(HERE, exchange.port)
+        server = Address(HERE, exchange.port)
         line = UserAgent(
             reactor,
             engine,
@@ -306,13 +302,13 @@ class Stage:
             on_refused=diagnosis.call_refused,
         )
         await line.start()
-        self.phones = {name: Phone(name, s, server) for name, s in settings.items()}
+        self.phones = {name: Phone(name, s, server[:2]) for name, s in settings.items()}
         try:
             uses = [self.use(name, phone, server) for name, phone in self.phones.items()]
             await gatherResults([Deferred.fromCoroutine(use) for use in uses], consumeErrors=True)
         finally:
             await line.stop()
-            await diagnosis.stop()
+            diagnosis.stop()
             await exchange.stop()
             engine.stop()
             await gatherResults([phone.close() for phone in self.phones.values()])
@@ -321,19 +317,14 @@ class Stage:
         if phone.setting.by == "udp":
             await phone.use()
         else:
-            me = f"<sip:{name}@{HERE}>"
-            hello = phone.text("REGISTER", f"sip:{HERE}", me).encode()
-            client: Any = None
-            if phone.setting.by == "tls":
-                hello, client, inbound = client_hello()
-            endpoint = HostnameEndpoint(reactor, *server)
+            hello, client, inbound = client_hello()
+            endpoint = HostnameEndpoint(reactor, *server[:2])
             knocker = await connectProtocol(endpoint, Knocker(hello))
             await knocker.lost.addTimeout(5, reactor)
             self.knocks[name] = knocker.data
-            if client is not None:
-                inbound.write(knocker.data)
-                with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
-                    client.do_handshake()
+            inbound.write(knocker.data)
+            with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
+                client.do_handshake()
 
     def offered(self, session: Session) -> Deferred[None]:
         return Deferred.fromCoroutine(self.serve(session))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from ivr_sim.node import MERCHANT_KEYS, Node, local_now
 from ivr_sim.prompts import Catalogue
 from ivr_sim.reports import CallFolders
 from ivr_sim.reports.ladder import read_sip
+from ivr_sim.reports.pictures import Pictures
 
 
 def _of_leaks(name: str) -> ModuleType:
@@ -70,9 +72,12 @@ class House:
         self.journal = Journal(local_now)
         self.records: list[Record] = []
         self.journal.subscribe(self.records.append)
+        pictures = Pictures(reactor)
+        pictures.stop = partial(pictures.stop, 60)  # ten seconds are few where much else is to be done
         self.folders = CallFolders(
-            self.root, self.journal, reactor, words=words, settings={"language": "es-MX", "api_password": "x"}
-        )
+            self.root, self.journal, reactor,
+            words=words, settings={"language": "es-MX", "api_password": "x"}, pictures=pictures,
+        )  # fmt: skip
         self.merchant = Merchant(
             reactor, folder / "services", now=local_now, around=options.pop("around", None), seed="reports"
         )

@@ -318,11 +318,17 @@ def test_secrets_in_settings(tmp_path, journal):
 
 def test_packets(calls):
     name = calls.call(ANSWERED)
-    calls.folders.packets(name, {"sent": 512, "received": 498, "lost": 3})
-    calls.folders.packets("0099", {"sent": 1})
     calls.journal.emit(ENDED, call=name)
+    calls.journal.emit(
+        j.MediaReported(
+            sent=512, received=498, lost=3, duplicated=0, reordered=1, late=2, bad=0, jitter_ms=4.2,
+            remote_lost=None, round_trip_ms=None,
+        ),
+        call=name,
+    )  # fmt: skip
     calls.clock.advance(41)
-    assert "- RTP packets of the line: sent 512, received 498, lost 3" in calls.text(name, "summary.md")
+    counts = "sent 512, received 498, lost 3, duplicated 0, reordered 1, late 2, bad 0, jitter_ms 4.2"
+    assert f"- RTP packets of the line: {counts}\n" in calls.text(name, "summary.md")
 
 
 def test_a_charge_settled_later_is_added(calls):

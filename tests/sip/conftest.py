@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from twisted.internet.defer import Deferred
 
 from ivr_sim.media import FRAME_SAMPLES, MediaEngine, Samples
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.memory import MemoryReactor
 from ivr_sim.sip.message import Message, Request, Response, parse, response_to
 from ivr_sim.sip.user_agent import Session, UserAgent
 
-SERVER = ("127.0.0.1", 5060)
+SERVER = Address("127.0.0.1", 5060)
 
 OFFER = (
     b"v=0\r\no=them 5 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -56,7 +58,7 @@ class Listener:
 class Peer:
     """A SIP peer that does only what the test says, but for REGISTER, which it answers with 200."""
 
-    def __init__(self, net: MemoryReactor, address: tuple[str, int] = SERVER) -> None:
+    def __init__(self, net: MemoryReactor, address: Address = SERVER) -> None:
         self.net = net
         self.address = address
         self.inbox: list[Message] = []
@@ -193,6 +195,112 @@ def new_agent(net: MemoryReactor, engine: MediaEngine) -> Iterator[Callable[...,
         assert done.called
 
 
+# --- the user agent's tests: each of these is one step of a protocol trace --------------------------------
+
+
+def _outcome(deferred: Deferred[Any]) -> list[Any]:
+    got: list[Any] = []
+    deferred.addCallbacks(got.append, lambda failure: got.append(failure.value))
+    return got
+
+
+@pytest.fixture
+def outcome() -> Callable[[Deferred[Any]], list[Any]]:
+    """A list that will hold the result, or the exception."""
+    return _outcome
+
+
+@pytest.fixture
+def started(net: MemoryReactor) -> Callable[[UserAgent], UserAgent]:
+    """Starts a user agent."""
+
+    def start(agent: UserAgent) -> UserAgent:
+        ready = _outcome(agent.start())
+        net.run(0.1)
+        assert ready == [None]
+        return agent
+
+    return start
+
+
+@pytest.fixture
+def agent(peer: Peer, new_agent: Callable[..., UserAgent], started: Callable[..., UserAgent]) -> UserAgent:
+    """One that is registered at the scripted peer."""
+    return started(new_agent())
+
+
+@pytest.fixture
+def in_dialog(net: MemoryReactor, peer: Peer, agent: UserAgent) -> Callable[..., Request]:
+    """The peer's request in a dialog, and a moment for its answer."""
+
+    def request(method: str, tag: str, *extra: str, **more: Any) -> Request:
+        sent = peer.request(method, ("127.0.0.1", agent.port), *extra, to_tag=tag, **more)
+        net.run(0.1)
+        return sent
+
+    return request
+
+
+@pytest.fixture
+def place(net: MemoryReactor, peer: Peer, agent: UserAgent) -> Callable[..., Session]:
+    """An INVITE of the peer's that rings."""
+
+    def invite(offer: bytes, *extra: str, **more: Any) -> Session:
+        peer.request("INVITE", ("127.0.0.1", agent.port), *extra, body=offer, **more)
+        net.run(0.1)
+        peer.take(180)
+        session: Session = agent.calls[-1]  # type: ignore[attr-defined]
+        return session
+
+    return invite
+
+
+@pytest.fixture
+def talk(
+    net: MemoryReactor, peer: Peer, place: Callable[..., Session], in_dialog: Callable[..., Request]
+) -> Callable[..., tuple[Session, str]]:
+    """An answered call, and the tag of our side."""
+
+    def converse(offer: bytes, ear: Any, *extra: str, **more: Any) -> tuple[Session, str]:
+        session = place(offer, *extra, **more)
+        session.answer(ear)
+        net.run(0.1)
+        tag = str(peer.take(200).to.tag)
+        in_dialog("ACK", tag, call_id=session.call_id)
+        return session, tag
+
+    return converse
+
+
+@pytest.fixture
+def dial(net: MemoryReactor, peer: Peer, agent: UserAgent) -> Callable[..., tuple[Session, Request]]:
+    """A call of ours, and its INVITE as the peer has it."""
+
+    def call(ear: Any, target: str = "5000") -> tuple[Session, Request]:
+        session = agent.dial(target, ear)
+        net.run(0.1)
+        return session, peer.take("INVITE")
+
+    return call
+
+
+@pytest.fixture
+def answer_with(net: MemoryReactor, peer: Peer, agent: UserAgent) -> Callable[..., None]:
+    """The peer's response to a request of ours, and a moment for what follows."""
+
+    def answer(
+        request: Request, status: int, *extra: tuple[str, str], body: bytes = b"", tag: str = "them"
+    ) -> None:
+        headers = [("Contact", "<sip:line@127.0.0.1:5060>"), ("Server", "Line/2"), *extra]
+        if body:
+            headers.append(("Content-Type", "application/sdp"))
+        response = response_to(request, status, to_tag=tag, headers=headers, body=body)
+        peer.send(response, ("127.0.0.1", agent.port))
+        net.run(0.1)
+
+    return answer
+
+
 class Live:
     """An exchange, media and user agents on the real reactor, on loopback."""
 
@@ -211,8 +319,8 @@ class Live:
         self.run(self.engine.start)
 
     @property
-    def server(self) -> tuple[str, int]:
-        return "127.0.0.1", self.exchange.port
+    def server(self) -> Address:
+        return Address("127.0.0.1", self.exchange.port)
 
     def agent(self, username: str, on_call: Callable[[Session], None] | None = None) -> UserAgent:
         """A user agent that is registered."""

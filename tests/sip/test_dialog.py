@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.dialog import Dialog
 from ivr_sim.sip.message import BadMessage, Request, Response, parse, response_to
 
@@ -71,7 +72,7 @@ def test_requests_and_acks_of_the_calling_side() -> None:
         "<sip:127.0.0.1:5062;lr>",
         "<sip:127.0.0.1:5061;lr>",
     ]
-    assert dialog.next_hop == ("10.0.0.1", 5060)
+    assert dialog.next_hop == Address("10.0.0.1", 5060)
     info = dialog.request("INFO", headers=(("Content-Type", "application/dtmf"),), body=b"5")
     assert info.cseq == (8, "INFO")
     assert info.body == b"5"
@@ -87,7 +88,7 @@ def request_from_callee(method: str) -> Request:
 
 def test_without_routes_requests_go_to_the_contact() -> None:
     dialog = called()
-    assert dialog.next_hop == ("127.0.0.1", 5070)
+    assert dialog.next_hop == Address("127.0.0.1", 5070)
     assert dialog.request("BYE").headers.get_all("Route") == []
 
 
@@ -100,7 +101,7 @@ def test_a_strict_router_gets_itself_as_the_request_uri() -> None:
         "<sip:10.0.0.2;lr>",
         "<sip:ana-0x55@127.0.0.1:5070;transport=udp>",
     ]
-    assert dialog.next_hop == ("10.0.0.1", 5060)
+    assert dialog.next_hop == Address("10.0.0.1", 5060)
 
 
 def test_a_dialog_owns_what_has_its_call_id_and_both_tags() -> None:

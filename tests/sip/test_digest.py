@@ -108,7 +108,7 @@ ACCOUNTS = {"alice": "secret", "bob": 'quo"ted'}
 
 @pytest.fixture(params=["MD5", "SHA-256"])
 def gate(request) -> DigestGate:
-    return DigestGate("ivr.test", ACCOUNTS, b"k" * 32, algorithm=request.param, nonce_age=300, memory=3)
+    return DigestGate("ivr.test", ACCOUNTS, b"k" * 32, algorithms=[request.param], nonce_age=300, memory=3)
 
 
 def credentials(
@@ -127,24 +127,24 @@ def check(
 
 
 def algorithm_of(gate: DigestGate) -> str:
-    return parse(gate.challenge(0.0))["algorithm"]
+    return parse(gate.challenges(0.0)[0])["algorithm"]
 
 
 def test_right_credentials_pass(gate):
-    verdict = check(gate, credentials(gate.challenge(0.0)))
+    verdict = check(gate, credentials(gate.challenges(0.0)[0]))
     assert (verdict.cause, verdict.user) == ("ok", "alice")
-    assert check(gate, credentials(gate.challenge(0.0), "bob", 'quo"ted')).cause == "ok"
+    assert check(gate, credentials(gate.challenges(0.0)[0], "bob", 'quo"ted')).cause == "ok"
 
 
 def test_proxy_credentials_are_looked_for_where_they_belong(gate):
-    value = credentials(gate.challenge(0.0))
+    value = credentials(gate.challenges(0.0)[0])
     request = Request("REGISTER", "sip:ivr.test", Headers([("Proxy-Authorization", value)]))
     assert gate.check(request, 0.0).cause == "missing"
     assert gate.check(request, 0.0, proxy=True).cause == "ok"
 
 
 def test_who_is_refused_and_why(gate):
-    asked = gate.challenge(0.0)
+    asked = gate.challenges(0.0)[0]
     assert check(gate).cause == "missing"
     assert check(gate, "Basic YTpi").cause == "missing"
     assert check(gate, credentials(asked).replace("ivr.test", "other.test")).cause == "missing"
@@ -160,44 +160,44 @@ def test_who_is_refused_and_why(gate):
 
 def test_other_realms_are_passed_over(gate):
     foreign = credentials('Digest realm="elsewhere", nonce="n"')
-    assert check(gate, foreign, credentials(gate.challenge(0.0))).cause == "ok"
+    assert check(gate, foreign, credentials(gate.challenges(0.0)[0])).cause == "ok"
 
 
 def test_a_nonce_grows_old(gate):
-    asked = gate.challenge(1000.0)
+    asked = gate.challenges(1000.0)[0]
     assert check(gate, credentials(asked, nc=1), now=1299.0).cause == "ok"
     assert check(gate, credentials(asked, nc=2), now=1301.0).cause == "stale"
-    assert parse(gate.challenge(1301.0, stale=True))["stale"] == "true"
+    assert parse(gate.challenges(1301.0, stale=True)[0])["stale"] == "true"
     assert "stale" not in parse(asked)
 
 
 def test_a_count_is_good_once(gate):
-    asked = gate.challenge(0.0)
+    asked = gate.challenges(0.0)[0]
     causes = [check(gate, credentials(asked, nc=nc)).cause for nc in (1, 1, 3, 2, 4)]
     assert causes == ["ok", "stale", "ok", "stale", "ok"]
 
 
 def test_without_qop_a_nonce_is_good_once(gate):
-    asked = gate.challenge(0.0).replace(', qop="auth"', "")
+    asked = gate.challenges(0.0)[0].replace(', qop="auth"', "")
     assert [check(gate, credentials(asked)).cause for _ in range(2)] == ["ok", "stale"]
 
 
 def test_nonces_of_others_are_stale(gate):
-    other = DigestGate("ivr.test", ACCOUNTS, b"x" * 32, algorithm=algorithm_of(gate))
-    assert check(gate, credentials(other.challenge(0.0))).cause == "stale"
-    for nonce in ("", "é", "zz.1.00", "..", "1.1.1", parse(gate.challenge(0.0))["nonce"][:-1]):
+    other = DigestGate("ivr.test", ACCOUNTS, b"x" * 32, algorithms=[algorithm_of(gate)])
+    assert check(gate, credentials(other.challenges(0.0)[0])).cause == "stale"
+    for nonce in ("", "é", "zz.1.00", "..", "1.1.1", parse(gate.challenges(0.0)[0])["nonce"][:-1]):
         forged = f'Digest realm="ivr.test", nonce="{nonce}", algorithm={algorithm_of(gate)}, qop="auth"'
         assert check(gate, credentials(forged)).cause == "stale"
 
 
 def test_challenges_and_failures_cost_no_memory(gate):
-    nonces = {parse(gate.challenge(0.0))["nonce"] for _ in range(100)}
+    nonces = {parse(gate.challenges(0.0)[0])["nonce"] for _ in range(100)}
     assert len(nonces) == 100
     for _ in range(50):
-        check(gate, credentials(gate.challenge(0.0), password="wrong"))
+        check(gate, credentials(gate.challenges(0.0)[0], password="wrong"))
     assert len(gate._counts) == 0
     for _ in range(50):
-        assert check(gate, credentials(gate.challenge(0.0))).cause == "ok"
+        assert check(gate, credentials(gate.challenges(0.0)[0])).cause == "ok"
     assert len(gate._counts) == 3
 
 
@@ -210,3 +210,68 @@ def test_no_garbage_passes_or_raises(text):
     gate = DigestGate("ivr.test", ACCOUNTS, b"k")
     value = text.replace("\r", "").replace("\n", "")
     assert check(gate, value).cause in ("missing", "malformed")
+
+
+# Several algorithms ---------------------------------------------------------------------------------
+
+
+def test_each_algorithm_that_is_offered_passes_by_the_same_nonce_once():
+    gate = DigestGate("ivr.test", ACCOUNTS, b"k", algorithms=["SHA-256", "MD5"])
+    strong, weak = gate.challenges(0.0)
+    assert (parse(strong)["algorithm"], parse(weak)["algorithm"]) == ("SHA-256", "MD5")
+    assert parse(strong)["nonce"] == parse(weak)["nonce"]
+    assert check(gate, credentials(strong)).cause == "ok"
+    assert check(gate, credentials(weak)).cause == "stale"
+    assert check(gate, credentials(gate.challenges(0.0)[1])).cause == "ok"
+
+
+def test_an_algorithm_that_is_not_offered_does_not_pass():
+    gate = DigestGate("ivr.test", ACCOUNTS, b"k", algorithms=["SHA-256"])
+    weak = gate.challenges(0.0)[0].replace("SHA-256", "MD5")
+    assert check(gate, credentials(weak)).cause == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("sent", "cause"), [("sha-256", "ok"), ('"SHA-256"', "ok"), ("SHA-512", "malformed")]
+)
+def test_the_name_of_an_algorithm_has_no_case(sent, cause):
+    gate = DigestGate("ivr.test", ACCOUNTS, b"k", algorithms=["SHA-256"])
+    value = credentials(gate.challenges(0.0)[0]).replace("algorithm=SHA-256", f"algorithm={sent}")
+    assert check(gate, value).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("signed", "asked", "cause"),
+    [
+        ("sip:5000@ivr.test", "sip:5000@ivr.test", "ok"),
+        ("sip:5000@127.0.0.1:5060;transport=UDP", "sip:5000@ivr.test", "ok"),  # another name of ours
+        ("sip:%35000@ivr.test", "sip:5000@ivr.test", "ok"),
+        ("sip:127.0.0.1:5060", "sip:5000@ivr.test", "ok"),  # SIPp signs the server
+        ("sip:5001@ivr.test", "sip:5000@ivr.test", "malformed"),
+        ("sip:5000@ivr.test", "sip:ivr.test", "malformed"),
+    ],
+)
+def test_the_signed_uri_may_look_different_but_names_nobody_else(signed, asked, cause):
+    gate = DigestGate("ivr.test", ACCOUNTS, b"k")
+    value = authorize(gate.challenges(0.0)[0], method="INVITE", uri=signed, user="alice", password="secret",
+                      cnonce="c")  # fmt: skip
+    assert gate.check(Request("INVITE", asked, Headers([("Authorization", value)])), 0.0).cause == cause
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_what_is_opaque_is_the_same_in_every_challenge_and_need_not_come_back(algorithm, gives_back):
+    gate = DigestGate("ivr.test", {"alice": "secret"}, b"k", algorithms=[algorithm])
+    first, second = (parse(gate.challenges(now)[0]) for now in (0.0, 100.0))
+    assert first["opaque"] == second["opaque"]
+    assert first["nonce"] != second["nonce"]
+    (asked,) = gate.challenges(100.0)
+    value = authorize(
+        asked, method="REGISTER", uri="sip:ivr.test", user="alice", password="secret", cnonce="c"
+    )
+    opaque = f', opaque="{first["opaque"]}"'
+    assert opaque in value
+    if not gives_back:
+        value = value.replace(opaque, "")
+    request = Request("REGISTER", "sip:ivr.test", Headers([("Authorization", value)]))
+    assert gate.check(request, 101.0).cause == "ok"

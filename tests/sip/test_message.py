@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ivr_sim.errors import LocalProtocolError
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.message import (
     BadMessage,
     Headers,
@@ -281,9 +282,9 @@ STAMPS = [
 
 @pytest.mark.parametrize(("sent", "stamped", "reply"), STAMPS)
 def test_via_learns_where_it_came_from(sent, stamped, reply):
-    via = Via.parse(f"SIP/2.0/UDP {sent}").stamped(("9.9.9.9", 40000))
+    via = Via.parse(f"SIP/2.0/UDP {sent}").stamped(Address("9.9.9.9", 40000))
     assert str(via) == f"SIP/2.0/UDP {stamped}"
-    assert via.reply_address == reply
+    assert via.reply_address == Address(*reply)
 
 
 # Answers -------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ if __name__ == "__main__":
 def in_memory(net: MemoryReactor, engine: MediaEngine, peer: Any, **more: Any) -> Phone:
     """A phone whose reactor is the test's own: everything happens when the clock is advanced."""
     phone = Phone(
-        *peer.address, "ivr", "secret", myIP="127.0.0.1", sipPort=0, reactor=net, engine=engine, **more
+        *peer.address[:2], "ivr", "secret", myIP="127.0.0.1", sipPort=0, reactor=net, engine=engine, **more
     )
     phone.start()
     net.run(0.1)
@@ -158,8 +158,8 @@ def test_phone_calls_phone(live: Any) -> None:
         "reactor": live.reactor,
         "engine": live.engine,
     }
-    bob = Phone(*live.server, "bob", "secret-bob", callCallback=attend, **options)
-    ana = Phone(*live.server, "ana", "secret-ana", **options)
+    bob = Phone(*live.server[:2], "bob", "secret-bob", callCallback=attend, **options)
+    ana = Phone(*live.server[:2], "ana", "secret-ana", **options)
     bob.start()
     ana.start()
     call = ana.call("bob")
@@ -197,7 +197,7 @@ def test_phone_calls_phone(live: Any) -> None:
 def test_a_wrong_password_is_told_in_both_languages(live: Any) -> None:
     from pyVoIP.SIP import InvalidAccountInfoError
 
-    phone = Phone(*live.server, "ana", "wrong", myIP="127.0.0.1", sipPort=0, reactor=live.reactor)
+    phone = Phone(*live.server[:2], "ana", "wrong", myIP="127.0.0.1", sipPort=0, reactor=live.reactor)
     with pytest.raises(AccountRefused, match="not registered at 127") as caught:
         phone.start()
     assert isinstance(caught.value, InvalidAccountInfoError)
@@ -352,7 +352,7 @@ def test_no_port_for_media_is_told(net: MemoryReactor, peer: Any) -> None:
 
 def test_a_phone_has_an_engine_of_its_own_when_none_is_given(net: MemoryReactor, peer: Any) -> None:
     phone = Phone(
-        *peer.address,
+        *peer.address[:2],
         "ivr",
         "x",
         myIP="127.0.0.1",

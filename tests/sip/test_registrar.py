@@ -6,12 +6,13 @@ import itertools
 
 import pytest
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.digest import DigestGate, authorize
 from ivr_sim.sip.message import BadMessage, Headers, Request
 from ivr_sim.sip.registrar import Registrar
 
 ACCOUNTS = {"alice": "secret-a", "bob": "secret-b"}
-SOURCE = ("127.0.0.1", 5070)
+SOURCE = Address("127.0.0.1", 5070)
 numbers = itertools.count(1)
 
 
@@ -46,7 +47,7 @@ class Desk:
             headers.add("User-Agent", agent)
         if password != "none":
             headers.add("Authorization", authorize(
-                self.gate.challenge(self.now), method="REGISTER", uri="sip:ivr.test", user=user,
+                self.gate.challenges(self.now)[0], method="REGISTER", uri="sip:ivr.test", user=user,
                 password=password or ACCOUNTS.get(user, "?"), cnonce="c",
             ))  # fmt: skip
         return Request("REGISTER", "sip:ivr.test", headers)
@@ -69,6 +70,8 @@ EXPIRIES = [
     ("<sip:a@h>", "60", 60),
     ("<sip:a@h>;expires=90", None, 90),
     ("<sip:a@h>;expires=90", "60", 90),
+    ('<sip:a@h>;expires="90"', "60", 90),
+    ('<sip:a@h>;expires="9x"', "60", 60),
     ("<sip:a@h>;EXPIRES = 90", "60", 90),
     ("<sip:a@h>", "7200", 3600),
     ("<sip:a@h>", "1000000000000000", 3600),  # RFC 4475 section 3.1.2.4
@@ -89,9 +92,9 @@ def test_expiry(desk, contact, expires, granted):
 
 
 def test_binding_keeps_where_it_came_from(desk):
-    outcome = desk.register("<sip:a@10.0.0.5:5070>", source=("203.0.113.9", 40_000), agent="phone/1")
+    outcome = desk.register("<sip:a@10.0.0.5:5070>", source=Address("203.0.113.9", 40_000), agent="phone/1")
     (binding,) = desk.registrar.lookup("alice", desk.now)
-    assert (binding.source, binding.user_agent) == (("203.0.113.9", 40_000), "phone/1")
+    assert (binding.source, binding.user_agent) == (Address("203.0.113.9", 40_000), "phone/1")
     assert outcome.added == (binding,)
 
 
@@ -194,3 +197,66 @@ def test_an_old_nonce_is_asked_for_again(desk):
     outcome = desk.registrar.register(request, SOURCE, desk.now)
     assert (outcome.status, outcome.cause) == (401, "stale")
     assert "stale=true" in outcome.headers[0][1]
+
+
+# Preference ----------------------------------------------------------------------------------------
+
+PREFERENCES = [
+    (None, 1000, ""), ("1", 1000, ""), ("1.000", 1000, ""), ("0.5", 500, ";q=0.5"), ("0.", 0, ";q=0"),
+    ("0.123", 123, ";q=0.123"), ("0", 0, ";q=0"), ("1.1", 1000, ""), ("0.1234", 1000, ""), ("-1", 1000, ""),
+    ("x", 1000, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "q", "listed"), PREFERENCES)
+def test_preference(desk, sent, q, listed):
+    outcome = desk.register("<sip:a@h>" + ("" if sent is None else f";q={sent}"))
+    (binding,) = desk.registrar.lookup("alice", desk.now)
+    assert binding.q == q
+    assert outcome.headers == (("Contact", f"<sip:a@h>;expires=3600{listed}"),)
+
+
+def test_the_preferred_come_first_and_of_those_alike_the_newest(desk):
+    for port, q in ((1, "0.2"), (2, "0.9"), (3, "0.2"), (4, "0.9")):
+        desk.register(f"<sip:a@h:{port}>;q={q}")
+    assert [b.contact.port for b in desk.registrar.lookup("alice", desk.now)] == [4, 2, 3, 1]
+    desk.register("<sip:a@h:2>;q=0.9")
+    assert [b.contact.port for b in desk.registrar.lookup("alice", desk.now)] == [2, 4, 3, 1]
+
+
+def test_the_oldest_gives_way_whatever_its_preference():
+    desk = Desk(max_contacts=2)
+    for port, q in ((1, "1"), (2, "0.1"), (3, "0.1")):
+        outcome = desk.register(f"<sip:a@h:{port}>;q={q}")
+    assert [b.contact.port for b in outcome.removed] == [1]
+    outcome = desk.register("<sip:a@h:5>, <sip:a@h:6>, <sip:a@h:7>")  # more than there may be
+    assert [b.contact.port for b in outcome.added] == [6, 7]
+    assert [b.contact.port for b in outcome.removed] == [2, 3]
+
+
+def test_contacts_are_told_apart_by_transport_but_by_no_other_parameter(desk):
+    desk.register("<sip:a@h:1>")
+    desk.register("<sip:a@h:1;transport=udp;ob>")
+    assert [c for c, _ in desk.contacts()] == ["sip:a@h:1;transport=udp;ob"]
+    desk.register("<sip:a@h:1;transport=tcp>")
+    assert len(desk.contacts()) == 2
+    desk.register("<sip:a@h:9>, <sip:a@H:9>;expires=60")  # the same twice: the last word counts
+    assert desk.contacts()[0] == ("sip:a@H:9", 60)
+    assert len(desk.contacts()) == 3
+
+
+def test_extensions_that_are_only_offered_change_nothing(desk):
+    """Path, outbound and GRUU of phones that support them; nobody here does, so nothing of it comes back."""
+    request = desk.request('<sip:a@h:1;ob>;reg-id=1;+sip.instance="<urn:uuid:1>"')
+    request.headers.add("Supported", "path, outbound, gruu")
+    request.headers.add("Path", "<sip:edge.example;lr>")
+    outcome = desk.registrar.register(request, SOURCE, desk.now)
+    assert outcome.headers == (("Contact", "<sip:a@h:1;ob>;expires=3600"),)
+
+
+def test_a_user_who_is_gone_is_forgotten(desk):
+    desk.register("<sip:a@h:1>, <sip:a@h:2>")
+    desk.register("<sip:b@h>", user="bob")
+    assert [b.contact.port for b in desk.registrar.remove("alice", desk.now)] == [2, 1]
+    assert desk.registrar.remove("alice", desk.now) == []
+    assert list(desk.registrar.registrations(desk.now)) == ["bob"]

@@ -203,6 +203,54 @@ def test_what_cannot_be_used_is_refused_with_its_reason(lines: list[str], reason
     assert caught.value.status == 488
 
 
+# What browsers' gateways, video phones and fax gateways add to an offer, and what is none of our business.
+NOISE = {
+    "bandwidth, ICE, feedback, bundles": [
+        "b=AS:64", "b=TIAS:64000", "a=group:BUNDLE 0", "a=ice-ufrag:x", "a=ice-pwd:y",
+        "m=audio 4000 RTP/AVPF 0 101", "b=RR:0", "a=rtcp-mux", "a=rtcp:4001 IN IP4 192.0.2.7", "a=mid:0",
+        "a=rtcp-fb:* nack", "a=candidate:1 1 UDP 2130706431 10.0.0.1 4000 typ host", "a=ssrc:1 cname:x",
+        "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=end-of-candidates",
+    ],
+    "packet times": ["m=audio 4000 RTP/AVP 0 101", "a=ptime:60", "a=maxptime:150", "a=minptime:10",
+                     "a=rtpmap:101 telephone-event/8000/1", "a=fmtp:101 0-11,16", "a=ptime:", "a=maxptime:x"],
+    "rtpmaps that are none": ["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:", "a=rtpmap:x", "a=rtpmap:999 x/1",
+                              "a=rtpmap:101 TELEPHONE-EVENT/8000", "a=", "a=:"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", NOISE.values(), ids=NOISE)
+def test_what_is_none_of_our_business_changes_nothing(lines: list[str]) -> None:
+    answered, agreed = reply(description(*lines))
+    profile = "RTP/AVPF" if "RTP/AVPF" in " ".join(lines) else "RTP/AVP"
+    assert answered[5:] == [
+        f"m=audio 16384 {profile} 0 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+        "a=ptime:20",
+        "a=sendrecv",
+        "",
+    ]
+    assert (agreed.payload_type, agreed.event_payload_type) == (0, 101)
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_ipv6(hold: bool) -> None:
+    offered = description("m=audio 4000 RTP/AVP 0", f"c=IN IP6 {'::' if hold else '2001:DB8::7'}")
+    made = sdp.answer(offered, host="2001:db8::1", port=16384, origin=sdp.Origin(1))
+    assert b"o=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\n" in made.body
+    assert made.media.remote == ("::" if hold else "2001:db8::7", 4000)
+    assert made.media.sending is not hold
+    assert sdp.media_host(offered) == (None if hold else "2001:DB8::7")
+    with pytest.raises(sdp.NotAcceptable, match="not an IPv4 address") as caught:
+        sdp.answer(offered, host="127.0.0.1", port=16384, origin=sdp.Origin(1))
+    assert caught.value.warning == 301
+    again = sdp.offer(host="2001:db8::1", port=16384, origin=sdp.Origin(1))
+    with pytest.raises(sdp.NotAcceptable, match="not an IPv6 address"):
+        sdp.accept(description("m=audio 4000 RTP/AVP 0"), host="2001:db8::1")
+    assert b"IP4" not in again
+
+
 def test_without_any_c_line_there_is_nowhere_to_send() -> None:
     with pytest.raises(sdp.NotAcceptable, match="no c= line"):
         reply(description("m=audio 4000 RTP/AVP 0", host=None))
@@ -244,7 +292,7 @@ def test_an_offer_of_ours_and_the_answers_to_it() -> None:
     assert read.media[0].formats == ("0", "8", "101")
     assert read.media[0].ptime == 20
     answered = sdp.answer(read, host="127.0.0.2", port=16500, origin=sdp.Origin(1))
-    assert sdp.accept(sdp.parse(answered.body)) == sdp.Agreed(
+    assert sdp.accept(sdp.parse(answered.body), host="127.0.0.1") == sdp.Agreed(
         0, ("127.0.0.2", 16500), 101, sending=True, receiving=True
     )
 
@@ -252,9 +300,9 @@ def test_an_offer_of_ours_and_the_answers_to_it() -> None:
 def test_answers_that_move_or_drop_telephone_events() -> None:
     # The number in the answer is where the peer wants them (RFC 3264 section 6.1).
     moved = description("m=audio 4000 RTP/AVP 8 97", "a=rtpmap:97 telephone-event/8000")
-    assert sdp.accept(moved).event_payload_type == 97
-    assert sdp.accept(description("m=audio 4000 RTP/AVP 8 101")).event_payload_type == 101
-    assert sdp.accept(description("m=audio 4000 RTP/AVP 8")).event_payload_type is None
+    assert sdp.accept(moved, host="127.0.0.1").event_payload_type == 97
+    assert sdp.accept(description("m=audio 4000 RTP/AVP 8 101"), host="127.0.0.1").event_payload_type == 101
+    assert sdp.accept(description("m=audio 4000 RTP/AVP 8"), host="127.0.0.1").event_payload_type is None
 
 
 @pytest.mark.parametrize(
@@ -262,7 +310,7 @@ def test_answers_that_move_or_drop_telephone_events() -> None:
 )
 def test_answers_that_leave_nothing_to_talk_with(lines: list[str]) -> None:
     with pytest.raises(sdp.NotAcceptable):
-        sdp.accept(description(*lines))
+        sdp.accept(description(*lines), host="127.0.0.1")
 
 
 _words = st.sampled_from(
@@ -307,7 +355,7 @@ def test_both_sides_agree_whatever_was_offered(
         f"a={direction}",
     )
     made = sdp.answer(offered, host="127.0.0.1", port=16384, origin=sdp.Origin(1))
-    theirs = sdp.accept(sdp.parse(made.body))
+    theirs = sdp.accept(sdp.parse(made.body), host="127.0.0.1")
     assert made.media.payload_type == theirs.payload_type == min((0, 8), key=lambda n: order.index(str(n)))
     assert made.media.event_payload_type == theirs.event_payload_type == event
     assert (made.media.sending, made.media.receiving) == (theirs.receiving, theirs.sending)

@@ -171,3 +171,13 @@ def test_companions_of_a_request():
         assert companion.to.tag == to
         assert companion.cseq == (1, companion.method)
         assert parse(companion.to_bytes()) == companion
+
+
+@pytest.mark.parametrize(("timer", "udp", "tcp"), [
+    ("A", 0.5, None), ("E", 0.5, None), ("G", 0.5, None), ("D", 32.0, 0.0), ("I", 5.0, 0.0), ("J", 32.0, 0.0),
+    ("K", 5.0, 0.0), ("B", 32.0, 32.0), ("F", 32.0, 32.0), ("H", 32.0, 32.0), ("L", 32.0, 32.0),
+])  # fmt: skip
+def test_timers_where_nothing_is_lost(timer, udp, tcp):
+    """RFC 3261 table 4, both columns."""
+    assert Machine("client INVITE", TIMERS).seconds(timer) == udp
+    assert Machine("client INVITE", TIMERS, reliable=True).seconds(timer) == tcp

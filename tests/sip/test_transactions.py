@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.identifiers import new_branch, new_call_id, new_tag
 from ivr_sim.sip.memory import MemoryReactor
 from ivr_sim.sip.message import BadMessage, Headers, Request, parse, response_to
 from ivr_sim.sip.transactions import TransactionLayer
 from ivr_sim.sip.transport import UdpEndpoint
 
-CALLER, CALLEE = ("127.0.0.1", 5070), ("127.0.0.1", 5080)
+CALLER, CALLEE = Address("127.0.0.1", 5070), Address("127.0.0.1", 5080)
 
 
 class End:
@@ -341,7 +342,7 @@ def test_a_flood_is_answered_and_forgotten(reactor):
         reactor.inject(
             INVITE.replace(b"bKx", b"bK%d" % (i + 1000)).replace(b"INVITE", b"OPTIONS"),
             CALLER,
-            ("127.0.0.1", 5090),
+            Address("127.0.0.1", 5090),
         )
     assert len(end.layer) == 10
     assert [m for _, _, m in wire(reactor)] == ["200"] * 10 + ["503"] * 90
@@ -361,7 +362,7 @@ def test_close_stops_everything(reactor):
     end = End(reactor, 5090)
     end.answer = accepting
     end.request("INVITE")
-    reactor.inject(INVITE, CALLER, ("127.0.0.1", 5090))
+    reactor.inject(INVITE, CALLER, Address("127.0.0.1", 5090))
     end.layer.close()
     end.endpoint.stop()
     reactor.run(0.1)
@@ -370,10 +371,10 @@ def test_close_stops_everything(reactor):
 
 
 def test_answers_go_to_the_source_when_asked_to(reactor, callee):
-    nat = ("10.9.9.9", 40_000)
+    nat = Address("10.9.9.9", 40_000)
     reactor.inject(INVITE.replace(b"branch", b"rport;branch").replace(b"INVITE", b"OPTIONS"), nat, CALLEE)
     reactor.inject(INVITE.replace(b"bKx", b"bKy").replace(b"INVITE", b"OPTIONS"), nat, CALLEE)
-    assert [destination for _, _, destination, _ in reactor.sent] == [nat, ("10.9.9.9", 5070)]
+    assert [destination for _, _, destination, _ in reactor.sent] == [nat, Address("10.9.9.9", 5070)]
 
 
 def test_identifiers_do_not_repeat():

@@ -6,11 +6,12 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from ivr_sim.errors import LocalProtocolError
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.memory import MemoryReactor
 from ivr_sim.sip.message import Request
 from ivr_sim.sip.transport import CannotListen, UdpEndpoint
 
-HERE, THERE = ("127.0.0.1", 5060), ("127.0.0.1", 5070)
+HERE, THERE = Address("127.0.0.1", 5060), Address("127.0.0.1", 5070)
 OPTIONS = (
     b"OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=f\r\n"
     b"To: <sip:h>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
@@ -37,7 +38,7 @@ def test_messages_in_and_out(reactor):
     assert source == THERE
     assert got == []
     endpoint.send(message, THERE)
-    endpoint.send(b"raw", ("localhost", 5070))
+    endpoint.send(b"raw", Address("localhost", 5070))
     assert [(d, p) for _, _, p, d in reactor.sent] == [(message.to_bytes(), THERE), (b"raw", THERE)]
     assert [(direction, peer) for direction, _, peer in traced] == [
         ("received", THERE), ("received", THERE), ("sent", THERE), ("sent", THERE),
@@ -97,7 +98,7 @@ def test_before_and_after(reactor):
 def test_a_wildcard_endpoint_gives_the_address_that_the_peer_sees(reactor):
     endpoint = UdpEndpoint(reactor, "0.0.0.0", 5060)  # noqa: S104  in memory
     endpoint.start()
-    assert endpoint.local_address(("127.0.0.1", 9)) == HERE
+    assert endpoint.local_address(Address("127.0.0.1", 9)) == HERE
 
 
 def test_a_network_error_is_a_loss(reactor):

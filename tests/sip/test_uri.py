@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ivr_sim.sip.address import Address
 from ivr_sim.sip.grammar import BadMessage, parse_params, quote, split_list, unquote
 from ivr_sim.sip.uri import NameAddr, Uri
 
@@ -29,6 +30,7 @@ URIS = [
         (("transport", "udp"), ("gr", "urn:uuid:1")),
     ),
     ("sip:[2001:db8::10]:5070", "sip", None, "[2001:db8::10]", 5070, ()),
+    ("sip:h." + "x" * 63 + ".", "sip", None, "h." + "x" * 63 + ".", None, ()),
     ("tel:+525512345678;phone-context=x", "tel", "+525512345678", "", None, ()),
     ("http://www.example.com", "http", None, "", None, ()),
 ]
@@ -47,6 +49,7 @@ def test_uri_is_taken_apart_and_keeps_its_text(text, scheme, user, host, port, p
         "", "sip:", "5000", "sip:@h", "sip:a@", "sip:a@b@c", "sip:a@h:", "sip:a@h:0", "sip:a@h:65536",
         "sip:a@h:5x", "sip:a@[::g]", "sip:a@[::1", "sip:a b@h", "sip:a@h;=x", "sip:a@h;;lr", "<sip:a@h>",
         "1sip:a@h", "sip:a@-h", "sip:a@h h", "sip:a@h\x00", 'sip:"a"@h', "sip:a@h:٣",
+        "sip:a@h..h", "sip:a@" + "h" * 64, "sip:a@h." + "h" * 64 + ".h", "sip:a@" + "h." * 130,
     ],
 )  # fmt: skip
 def test_bad_uri_is_a_400(text):
@@ -56,9 +59,13 @@ def test_bad_uri_is_a_400(text):
 
 
 def test_address_of_a_uri():
-    assert Uri.parse("sip:a@h").address() == ("h", 5060)
-    assert Uri.parse("sip:a@h:7").address(5061) == ("h", 7)
-    assert Uri.parse("sip:[::1]:7").address() == ("::1", 7)
+    assert Uri.parse("sip:a@h").address() == Address("h", 5060)
+    assert Uri.parse("sip:a@h:7").address() == Address("h", 7)
+    assert Uri.parse("sip:a@h;transport=TCP").address() == Address("h", 5060, "TCP")
+    assert Uri.parse("sip:a@h;transport=tls").address() == Address("h", 5061, "TLS")
+    assert Uri.parse("sips:a@h:7").address() == Address("h", 7, "TLS")
+    assert Uri.parse("sip:a@h;transport=sctp").address() == Address("h", 5060)
+    assert Uri.parse("sip:[::1]:7").address() == Address("::1", 7)
     with pytest.raises(BadMessage) as caught:
         Uri.parse("tel:+52551234").address()
     assert caught.value.status == 416
@@ -142,13 +149,14 @@ def test_quoted_text_comes_back(text):
 
 
 token = st.text("abcXYZ019-_.~", min_size=1, max_size=8)
+hosts = st.lists(st.text("abcXYZ019-_", min_size=1, max_size=8), min_size=1, max_size=3).map(".".join)
 names = st.one_of(
     st.just(""), st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
 )
 
 
 @given(
-    names, st.text(min_size=1, max_size=12), token, st.dictionaries(token.map(str.lower), st.none() | token)
+    names, st.text(min_size=1, max_size=12), hosts, st.dictionaries(token.map(str.lower), st.none() | token)
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_address_survives_its_text(display, user, host, params):
