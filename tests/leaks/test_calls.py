@@ -20,7 +20,7 @@ import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
 from ivr_sim.journal import CallEnded, EntryAccepted, EntryRefused, KeyPressed, RecordingWritten
-from ivr_sim.media import beat
+from ivr_sim.media import beat, engine
 
 pytestmark = pytest.mark.sip
 
@@ -63,9 +63,9 @@ def scene(command, on_reactor, tmp_path_factory, scenes) -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch, scenes.under_test(), scenes.everything_logged(folder / "log"):
         patch.setenv("TMPDIR", str(temporary))
         patch.setattr(tempfile, "tempdir", None)
-        patch.setattr(
-            beat, "OVERLOADED", 100.0
-        )  # callers and lines share one process here; all are to be taken
+        # Callers share a process with the lines, and its standstills: all calls are taken, all sound is sent.
+        patch.setattr(beat, "OVERLOADED", 100.0)
+        patch.setattr(engine, "MAX_BURST", beat.CATCH_UP + 1)
         on_reactor(play, seconds=100)
     users = {user: house for house in houses for user in house.plans}
     return SimpleNamespace(folder=folder, of=lambda user: users[user].of(user))
