@@ -5,7 +5,7 @@
 # make bench     how fast keys are decoded and lines ticked, as ratios against a peer of the same run; replays
 # make soak      ten thousand random calls on the virtual clock, a day of speech and music without keys (1.7 GB of
 #                Debian packages the first time), the standards' tables over five seeds, 200 amounts heard in noise,
-#                100,000 hostile datagrams
+#                100,000 hostile datagrams, two hours of telephone calls
 # make flake     the tests with real calls, 20 times
 # make docs      docs/dialogue.md and docs/transactions.md, anew from the code
 PYTHON ?= python3
@@ -54,6 +54,7 @@ soak: $(STAMP)
 	$(BIN)/dtmf grid --seeds 5
 	$(BIN)/python benchmarks/hearing.py
 	$(BIN)/python benchmarks/fuzz.py
+	$(BIN)/python benchmarks/load --calls 40 --rate 10 --total 2500 --hold 2.5 --digits 4 --rounds 24
 
 flake: $(STAMP)
 	for n in `seq 20`; do $(BIN)/python -m pytest -q -m sip --ignore tests/interop || exit 1; done
